@@ -1,0 +1,27 @@
+"""Train, watch, resume, replay and compare Atari agents of the DQN family.
+
+for event in qcade.train(qcade.recipes.dqn("pong")): ...
+agent = qcade.load("runs/pong-dqn-1")
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from qcade import recipes
+from qcade.agent.agent import Agent
+from qcade.recipe import Recipe
+from qcade.training.loop import train
+from qcade.types import QcadeError
+
+__all__ = ["Agent", "QcadeError", "Recipe", "load", "recipes", "train"]
+
+
+def load(run: str | Path, checkpoint: str = "newest") -> Agent:
+    """Load a trained agent from a run directory; `checkpoint` is newest, best or a frame number.
+
+    Raises QcadeError if there is none or it is damaged.
+    """
+    from qcade.runs.loading import load_agent
+
+    return load_agent(Path(run), checkpoint)

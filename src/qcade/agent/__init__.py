@@ -1,0 +1,1 @@
+"""The agent: an actor that plays and a learner that improves it."""

@@ -1,0 +1,40 @@
+"""The actor turns observations into actions."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from qcade.machine import Hardware
+from qcade.types import HasQValues, IntArray
+
+
+class Actor:
+    """Plays greedily but for a random action now and then, each environment on its own."""
+
+    def __init__(self, network: nn.Module, actions: int, hardware: Hardware, seed: int) -> None:
+        self.network, self.actions, self.hardware = network, actions, hardware
+        self.generator = torch.Generator().manual_seed(seed)
+
+    def act(self, observations: Tensor, epsilon: float) -> IntArray:
+        """Choose actions: uint8 [E, S, H, W] -> int64 [E].
+
+        The network is asked only if at least one action is not random.
+        """
+        count = len(observations)
+        chance = torch.rand(count, generator=self.generator)
+        random_actions = torch.randint(self.actions, (count,), generator=self.generator)
+        explores = chance < epsilon
+        if explores.all():
+            return cast(IntArray, random_actions.numpy())
+        greedy = self.q_values(observations).argmax(1).cpu()
+        return cast(IntArray, torch.where(explores, random_actions, greedy).numpy())
+
+    @torch.no_grad()
+    def q_values(self, observations: Tensor) -> Tensor:
+        """Value every action: uint8 [E, S, H, W] -> float32 [E, A]."""
+        with self.hardware.autocast():
+            output: HasQValues = self.network(observations.to(self.hardware.device))
+        return output.q_values

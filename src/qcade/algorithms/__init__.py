@@ -1,0 +1,1 @@
+"""Algorithms: each file puts a head and a pure loss together."""

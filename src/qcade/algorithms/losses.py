@@ -1,0 +1,52 @@
+"""Losses as pure functions on tensors.
+
+Names follow the transition: `q_tm1` values the observation that was acted on, `q_t` the one that
+followed. Nothing here averages or weighs over the batch: the learner does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+
+def taken(values: Tensor, actions: Tensor) -> Tensor:
+    """Pick each row's value of its action: [B, A] and int64 [B] -> [B]."""
+    return values.gather(1, actions[:, None]).squeeze(1)
+
+
+def q_learning_target(r_t: Tensor, discount_t: Tensor, q_t: Tensor) -> Tensor:
+    """r + discount * max_a q(a): [B], [B], [B, A] -> [B] (Watkins 1989)."""
+    return r_t + discount_t * q_t.amax(1)
+
+
+def double_q_learning_target(
+    r_t: Tensor, discount_t: Tensor, q_t_value: Tensor, q_t_selector: Tensor
+) -> Tensor:
+    """r + discount * q_value(argmax_a q_selector(a)) (van Hasselt et al. 2016)."""
+    return r_t + discount_t * taken(q_t_value, q_t_selector.argmax(1))
+
+
+def squared(error: Tensor) -> Tensor:
+    """Half the square, so that its slope is the error."""
+    return 0.5 * error.square()
+
+
+def huber(error: Tensor) -> Tensor:
+    """Half the square within [-1, 1], straight lines of slope 1 outside."""
+    size = error.abs()
+    return torch.where(size <= 1.0, squared(error), size - 0.5)
+
+
+def towards_zero(q_tm1: Tensor, actions: Tensor, error: Tensor) -> Tensor:
+    """The tutorial's misprint: actions that were not taken are regressed to 0 as well.
+
+    Takes [B, A], int64 [B] and the error [B] of the action that was taken.
+    """
+    untaken = q_tm1.square().sum(1) - taken(q_tm1, actions).square()
+    return squared(error) + 0.5 * untaken
+
+
+ERRORS: dict[str, Callable[[Tensor], Tensor]] = {"huber": huber, "squared": squared}

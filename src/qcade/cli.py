@@ -1,0 +1,289 @@
+"""The command line: one small function a command; errors in one sentence with exit code 2."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+from qcade.recipe import nearest, to_json
+from qcade.types import JSON, QcadeError
+
+OptionsType = TypeVar("OptionsType")
+
+BAD_INPUT, INTERRUPTED = 2, 130
+
+screen = Console(highlight=False, soft_wrap=True)
+errors = Console(stderr=True, highlight=False, soft_wrap=True)
+
+RunPath = Annotated[Path, tyro.conf.Positional]
+
+
+def main() -> None:
+    """Run the command that the user typed and exit with its code."""
+    sys.exit(run_command(sys.argv[1:]))
+
+
+def run_command(words: list[str]) -> int:
+    """Run one command; return its exit code: 0, 2 for bad input, 130 when interrupted."""
+    try:
+        if not words or words[0] in ("-h", "--help"):
+            _print_overview()
+        elif words[0] in ("-V", "--version"):
+            _print_version()
+        elif words[0] not in COMMANDS:
+            raise QcadeError(f'unknown command "{words[0]}": {nearest(words[0], COMMANDS)}')
+        else:
+            COMMANDS[words[0]](words[1:])
+    except QcadeError as error:
+        errors.print(f"qcade: {error}", style="red", markup=False)
+        return BAD_INPUT
+    except KeyboardInterrupt:
+        errors.print("qcade: left at once; the last checkpoint is as it was")
+        return INTERRUPTED
+    return 0
+
+
+def train(words: list[str]) -> None:
+    """Train an agent on a game"""
+    from qcade.options import parse_train
+    from qcade.runs.directory import create_run, run_for
+
+    options, recipe = parse_train(words)
+    path = options.out or run_for(Path("runs"), recipe)
+    _carry_out(create_run(path, recipe).path)
+
+
+@dataclass(frozen=True)
+class ResumeOptions:
+    """Go on with a run from its newest checkpoint."""
+
+    run: RunPath
+    """The run directory."""
+    frames: int | None = None
+    """A new, greater length of the run in emulator frames."""
+
+
+def resume(words: list[str]) -> None:
+    """Go on with a run from its newest checkpoint"""
+    from qcade.runs.directory import lengthen_run, open_run
+
+    options = _parse(ResumeOptions, "resume", words)
+    directory = open_run(options.run)
+    if options.frames is not None:
+        lengthen_run(directory, options.frames)
+    _carry_out(directory.path)
+
+
+@dataclass(frozen=True)
+class EvaluateOptions:
+    """Play whole games with a trained agent under a stated protocol."""
+
+    run: RunPath
+    """The run directory."""
+    episodes: int = 30
+    """Whole games to play."""
+    epsilon: float = 0.001
+    """Probability of a random action."""
+    seed: int = 0
+    """Everything random in the games follows from it."""
+    checkpoint: str = "newest"
+    """newest, best or a frame number."""
+    sticky_actions: float | None = None
+    """Probability that the emulator repeats the last action; by default as in training."""
+    noop_max: int | None = None
+    """Most no-op actions at a start; by default as in training."""
+    max_episode_frames: int | None = None
+    """Emulator frames after which a game is cut; by default as in training."""
+    json: bool = False
+    """Print one JSON object instead of a table."""
+
+
+def evaluate(words: list[str]) -> None:
+    """Play whole games under a stated protocol and print the scores"""
+    from qcade.runs.evaluating import EvaluationRequest, evaluate_run
+
+    options = _parse(EvaluateOptions, "evaluate", words)
+    changes: dict[str, JSON] = {
+        name: value
+        for name in ("sticky_actions", "noop_max", "max_episode_frames")
+        if (value := getattr(options, name)) is not None
+    }
+    request = EvaluationRequest(
+        options.episodes, options.epsilon, options.seed, options.checkpoint, changes
+    )
+    result, file = evaluate_run(options.run, request, quiet=options.json, console=errors)
+    if options.json:
+        print(json.dumps(result))
+    else:
+        _print_evaluation(result, file)
+
+
+@dataclass(frozen=True)
+class VideoOptions:
+    """Write a video of one evaluation game in full-size colour."""
+
+    run: RunPath
+    """The run directory."""
+    out: Path | None = None
+    """Video file; by default videos/ in the run directory."""
+    checkpoint: str = "newest"
+    """newest, best or a frame number."""
+    epsilon: float = 0.001
+    """Probability of a random action."""
+    seed: int = 0
+    """Which game: everything random in it follows from the seed."""
+    seconds: int = 300
+    """The video ends here if the game goes on."""
+    overlay: bool = True
+    """Show score, step and Q-values below the picture."""
+
+
+def video(words: list[str]) -> None:
+    """Write a video of one game of a trained agent"""
+    from qcade.runs.filming import VideoRequest, film_run
+
+    options = _parse(VideoOptions, "video", words)
+    request = VideoRequest(
+        options.out,
+        options.checkpoint,
+        options.epsilon,
+        options.seed,
+        options.seconds,
+        options.overlay,
+    )
+    film = film_run(options.run, request)
+    screen.print(
+        f"{film.path}: {film.seconds:.0f} s of {film.game}, score {film.score:,.0f}"
+        + ("" if film.is_whole else f" so far (cut after {options.seconds} s)")
+    )
+
+
+@dataclass(frozen=True)
+class RecipesOptions:
+    """Show the recipes, or every figure of one."""
+
+    name: Annotated[str | None, tyro.conf.Positional] = None
+    """A recipe's name; none lists them all."""
+    game: str = "pong"
+    """The game that the figures are shown for."""
+    json: bool = False
+    """Print the recipe as JSON, ready to be edited and used by --recipe FILE.json."""
+
+
+def show_recipes(words: list[str]) -> None:
+    """Show the recipes, or every figure of one"""
+    from qcade.recipe import flatten
+    from qcade.recipes import RECIPES, find_recipe, summary
+
+    options = _parse(RecipesOptions, "recipes", words)
+    if options.name is None:
+        for name, function in RECIPES.items():
+            screen.print(f"  {name:<12} {summary(function)}", markup=False)
+        screen.print("\nqcade recipes NAME shows every figure; any of them can be overridden.")
+        return
+    function = find_recipe(options.name)
+    recipe = to_json(function(options.game))
+    if options.json:
+        print(json.dumps(recipe, indent=2))
+        return
+    screen.print(f"{options.name}: {summary(function)}\n", markup=False)
+    for path, value in flatten(recipe).items():
+        option = "" if path.endswith("kind") else f"--{path.replace('_', '-')}"
+        screen.print(f"  {path:<32} {value!s:<44} {option}", markup=False)
+
+
+@dataclass(frozen=True)
+class GamesOptions:
+    """List the games."""
+
+
+def show_games(words: list[str]) -> None:
+    """List the games"""
+    from qcade.games.names import all_games, gymnasium_id
+    from qcade.games.scores import HUMAN_RANDOM
+
+    _parse(GamesOptions, "games", words)
+    table = Table("game", "Gymnasium id", "random player", "human tester", box=None)
+    table.add_row("catch", "(built in, no ROM)", "", "")
+    for name in all_games():
+        scores = HUMAN_RANDOM.get(name)
+        row = ("", "") if scores is None else (f"{scores[0]:,.1f}", f"{scores[1]:,.1f}")
+        table.add_row(name.replace("_", "-"), gymnasium_id(name), *row)
+    screen.print(table)
+
+
+COMMANDS: dict[str, Callable[[list[str]], None]] = {
+    "train": train,
+    "resume": resume,
+    "evaluate": evaluate,
+    "video": video,
+    "recipes": show_recipes,
+    "games": show_games,
+}
+
+
+def _parse(cls: type[OptionsType], command: str, words: list[str]) -> OptionsType:
+    return tyro.cli(cls, prog=f"qcade {command}", args=words)
+
+
+def _carry_out(path: Path) -> None:
+    from qcade.runs.directory import open_run
+    from qcade.runs.recording import carry_out
+
+    directory = open_run(path)
+    recipe = directory.recipe()
+    if directory.is_complete():
+        screen.print(f"{path} is complete ({directory.frames():,} frames).")
+    else:
+        outcome = carry_out(directory, recipe, screen)
+        if outcome == "interrupted":
+            screen.print(
+                f"Stopped and saved at frame {directory.frames():,}. Go on with:\n"
+                f"  qcade resume {path}"
+            )
+            return
+        screen.print(f"Complete: {directory.frames():,} frames in {path}.")
+    screen.print(
+        f"Next:\n  qcade evaluate {path}\n  qcade video {path}\n"
+        f"  tensorboard --logdir {path / 'tensorboard'}"
+    )
+
+
+def _print_evaluation(result: dict[str, JSON], file: Path) -> None:
+    normalized = result["human_normalized"]
+    screen.print(
+        f"{result['game']}: mean {result['mean']:,.1f}, median {result['median']:,.1f}, "
+        f"standard deviation {result['std']:,.1f}, from {result['min']:,.0f} "
+        f"to {result['max']:,.0f}, over {result['episodes']} whole games"
+    )
+    if isinstance(normalized, float):
+        screen.print(f"human-normalised: {normalized:.1%} (0% random player, 100% human tester)")
+    published = result["published"]
+    if isinstance(published, dict) and published:
+        figures = ", ".join(f"{name} {score:,.1f}" for name, score in published.items())
+        screen.print(f"published at 200M frames, no-op starts, no sticky actions: {figures}")
+    protocol = result["protocol"]
+    assert isinstance(protocol, dict)
+    screen.print("protocol: " + ", ".join(f"{k} {v}" for k, v in protocol.items()), markup=False)
+    screen.print(f"written to {file}")
+
+
+def _print_overview() -> None:
+    screen.print("qcade trains agents of the DQN family to play Atari games from pixels.\n")
+    for name, command in COMMANDS.items():
+        screen.print(f"  qcade {name:<10} {command.__doc__}")
+    screen.print("\nqcade COMMAND --help tells more. Start with: qcade train pong")
+
+
+def _print_version() -> None:
+    from qcade.runs.directory import package_versions
+
+    screen.print(f"qcade {package_versions()['qcade']}")

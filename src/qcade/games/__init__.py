@@ -1,0 +1,1 @@
+"""Everything that can be played, and what scores in it mean."""

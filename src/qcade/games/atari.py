@@ -1,0 +1,166 @@
+"""Atari games on the emulator's own vector interface, which preprocesses in C++ threads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import ale_py
+
+from qcade.games import atari_film
+from qcade.games.emulators import AtariEnvironments
+from qcade.games.names import canonical
+from qcade.games.roms import find_rom, screen_size
+from qcade.games.seeds import environment_seeds
+from qcade.types import (
+    JSON,
+    Count,
+    FilmedStep,
+    FilmedStep,
+    Game,
+    Positive,
+    Probability,
+    QcadeError,
+    UInt8Array,
+)
+
+
+@dataclass(frozen=True)
+class Atari(Game):
+    """An Atari game with a fixed frame skip, as in the Nature paper and after it."""
+
+    game: str = "pong"
+    """Name of the game, in any usual spelling."""
+    frame_skip: Positive = 4
+    """Emulator frames that one decision lasts."""
+    sticky_actions: Probability = 0.0
+    """Probability, at each emulator frame, that the previous action is repeated instead."""
+    noop_max: Count = 30
+    """Most emulator frames that an episode may open with without any action."""
+    life_loss_terminal: bool = True
+    """Whether losing a life has discount 0, without ending the episode."""
+    fire_reset: bool = False
+    """Whether FIRE is pressed for the player when an episode opens."""
+    full_action_set: bool = False
+    """Whether all 18 actions are offered, not only those that matter in this game."""
+    max_episode_frames: Positive = 108_000
+    """Emulator frames after which an episode is cut off (108,000 are half an hour)."""
+    height: Positive = 84
+    """Height of an observation in pixels."""
+    width: Positive = 84
+    """Width of an observation in pixels."""
+    rom: str | None = None
+    """Path of a ROM file of your own; it then decides the game."""
+
+    def __post_init__(self) -> None:
+        """Make the name canonical, so that equal games are equal whatever the spelling."""
+        object.__setattr__(self, "game", canonical(self.game))
+
+    @property
+    def slug(self) -> str:
+        """The canonical name of the game: of the one in `rom`, where that is given."""
+        return self.game if self.rom is None else find_rom(self.game, self.rom).game
+
+    @property
+    def frame_shape(self) -> tuple[int, int]:
+        """H and W of an observation."""
+        return self.height, self.width
+
+    @property
+    def frames_per_decision(self) -> int:
+        """Emulator frames that one decision lasts."""
+        return self.frame_skip
+
+    def open(self, environments: int, seed: int, threads: int = 0) -> AtariEnvironments:
+        """Start E emulators on that many threads (0: all cores); `QcadeError` without a ROM."""
+        emulators = self._start(
+            environments,
+            threads,
+            frame_skip=self.frame_skip,
+            img_height=self.height,
+            img_width=self.width,
+            grayscale=True,
+            maxpool=True,
+        )
+        return AtariEnvironments(
+            emulators, environment_seeds(seed, environments), self.life_loss_terminal
+        )
+
+    @property
+    def pictures_per_second(self) -> float:
+        """The pace of the console: 60."""
+        return 60.0
+
+    def film(self, seed: int, actions: Iterable[int]) -> Iterator[FilmedStep]:
+        """Play the first episode of `open(1, seed)` again; every emulator frame is a picture."""
+        height, width = screen_size(find_rom(self.game, self.rom))
+        emulators = self._start(
+            1,
+            1,
+            frame_skip=1,
+            img_height=height,
+            img_width=width,
+            grayscale=False,
+            maxpool=False,
+        )
+        emulators.reset([0], environment_seeds(seed, 1))
+        # Stickiness is drawn at every frame, so an action sent for each frame plays the same.
+        for action in actions:
+            pictures: list[UInt8Array] = []
+            reward = 0.0
+            ended = False
+            while not ended and len(pictures) < self.frame_skip:
+                emulators.send([action], [1.0])
+                observation, points, terminated, truncated, _ = emulators.recv()
+                pictures.append(observation[0, 0])
+                reward += float(points[0])
+                ended = bool(terminated[0] or truncated[0])
+            yield FilmedStep(pictures, reward)
+            if ended:
+                return
+
+    def protocol(self) -> dict[str, JSON]:
+        """Everything about play that a score depends on, versions included."""
+        rom = find_rom(self.game, self.rom)
+        return {
+            "kind": "atari",
+            "game": rom.game,
+            "frame_skip": self.frame_skip,
+            "sticky_actions": self.sticky_actions,
+            "noop_max": self.noop_max,
+            "life_loss_terminal": self.life_loss_terminal,
+            "fire_reset": self.fire_reset,
+            "action_set": "full" if self.full_action_set else "minimal",
+            "max_episode_frames": self.max_episode_frames,
+            "observation": f"{self.height}x{self.width} grey",
+            "ale_py": ale_py.__version__,
+            "rom_md5": rom.md5,
+        }
+
+    def _start(self, environments: int, threads: int, **picture: Any) -> ale_py.ALEVectorInterface:
+        if not hasattr(ale_py, "ALEVectorInterface"):
+            raise QcadeError(
+                "this build of ale-py has no vector interface: install ale-py from PyPI"
+            )
+        ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)
+        return ale_py.ALEVectorInterface(
+            rom_path=find_rom(self.game, self.rom).path,
+            num_envs=environments,
+            stack_num=1,
+            noop_max=self.noop_max,
+            use_fire_reset=self.fire_reset,
+            episodic_life=False,
+            life_loss_info=False,
+            reward_clipping=False,
+            # It says steps and counts emulator frames, from the end of the opening no-ops on.
+            max_episode_steps=self.max_episode_frames,
+            repeat_action_probability=self.sticky_actions,
+            full_action_space=self.full_action_set,
+            batch_size=0,
+            num_threads=threads,
+            thread_affinity_offset=-1,
+            autoreset_mode="NextStep",
+            **picture,
+        )

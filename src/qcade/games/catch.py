@@ -1,0 +1,184 @@
+"""Catch: a ball falls, a paddle moves under it; a game without a ROM that is learnt in minutes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+
+from qcade.games.seeds import environment_seeds
+from qcade.types import (
+    JSON,
+    BoolArray,
+    FilmedStep,
+    Game,
+    IntArray,
+    QcadeError,
+    TimeStep,
+    UInt8Array,
+)
+
+_CELLS = 7
+_CELL_PIXELS = 12
+_PIXELS = _CELLS * _CELL_PIXELS
+_PADDLE_ROW = _CELLS - 1
+_BALL_GREY, _PADDLE_GREY = 255, 128
+
+
+@dataclass(frozen=True)
+class Catch(Game):
+    """A ball falls 7 rows in one of 7 columns: 1 point if the paddle is below it, else -1."""
+
+    @property
+    def slug(self) -> str:
+        """Always `catch`."""
+        return "catch"
+
+    @property
+    def frame_shape(self) -> tuple[int, int]:
+        """H and W of an observation."""
+        return _PIXELS, _PIXELS
+
+    @property
+    def frames_per_decision(self) -> int:
+        """Always 1."""
+        return 1
+
+    def open(self, environments: int, seed: int, threads: int = 0) -> CatchEnvironments:
+        """Start E games in the calling thread; game i is the same whatever E."""
+        return CatchEnvironments(environment_seeds(seed, environments))
+
+    @property
+    def pictures_per_second(self) -> float:
+        """Slow enough to follow the ball."""
+        return 6.0
+
+    def film(self, seed: int, actions: Iterable[int]) -> Iterator[FilmedStep]:
+        """Play the first episode of `open(1, seed)` again."""
+        game = self.open(1, seed)
+        game.reset()
+        for action in actions:
+            game.send(np.array([action]))
+            step = game.recv()
+            yield FilmedStep([step.frame[0, :, :, None].repeat(3, axis=2)], float(step.reward[0]))
+
+    @property
+    def pictures_per_second(self) -> float:
+        """Always 4, so that a ball falls in a second and a half."""
+        return 4.0
+
+    def film(self, seed: int, actions: Iterable[int]) -> Iterator[FilmedStep]:
+        """Play the first episode of `open(1, seed)` again; one picture a decision."""
+        environments = self.open(1, seed)
+        environments.reset()
+        for action in actions:
+            environments.send(np.array([action]))
+            step = environments.recv()
+            yield FilmedStep([step.frame[0][..., None].repeat(3, axis=2)], float(step.reward[0]))
+            if step.discount[0] == 0:
+                return
+
+    def protocol(self) -> dict[str, JSON]:
+        """The rules, which have no settings."""
+        return {
+            "kind": "catch",
+            "game": self.slug,
+            "rules": f"{_CELLS}x{_CELLS} cells, one ball an episode",
+            "observation": f"{_PIXELS}x{_PIXELS} grey",
+        }
+
+
+class CatchEnvironments:
+    """E games of Catch, stepped together in numpy; see `Environments`."""
+
+    def __init__(self, seeds: IntArray) -> None:
+        """Prepare one game for each seed, int64 [E]."""
+        self._randomness = [np.random.Generator(np.random.PCG64(int(seed))) for seed in seeds]
+        self._row = np.zeros(len(seeds), np.int64)
+        self._column = np.zeros(len(seeds), np.int64)
+        self._paddle = np.zeros(len(seeds), np.int64)
+        self._ended = np.ones(len(seeds), np.bool_)
+        self._actions: IntArray | None = None
+
+    @property
+    def action_meanings(self) -> tuple[str, ...]:
+        """LEFT, NOOP and RIGHT move the paddle by -1, 0 and 1 cells."""
+        return ("LEFT", "NOOP", "RIGHT")
+
+    def reset(self) -> TimeStep:
+        """Open one episode everywhere, going on with each game's own randomness."""
+        self._ended[:] = True
+        self._actions = np.ones(len(self._ended), np.int64)
+        return self.recv()
+
+    def send(self, actions: IntArray) -> None:
+        """Take the actions, int64 [E] in 0..2, for `recv`."""
+        if actions.shape != self._paddle.shape or actions.min() < 0 or actions.max() > 2:
+            raise ValueError(f"actions must be {len(self._paddle)} numbers in 0..2: {actions}")
+        self._actions = actions.astype(np.int64)
+
+    def recv(self) -> TimeStep:
+        """Move everything by one decision."""
+        if self._actions is None:
+            raise ValueError("send actions before receiving")
+        actions, self._actions = self._actions, None
+        first = self._ended.copy()
+        self._row += 1
+        self._paddle = np.clip(self._paddle + actions - 1, 0, _CELLS - 1)
+        self._open_episodes(first)
+        self._ended = self._row == _PADDLE_ROW
+        points = np.where(self._column == self._paddle, 1, -1)
+        return TimeStep(
+            frame=self._draw(),
+            reward=np.where(self._ended, points, 0).astype(np.float32),
+            discount=(~self._ended).astype(np.float32),
+            first=first,
+        )
+
+    def close(self) -> None:
+        """Do nothing: there is nothing to free."""
+
+    def save_state(self) -> dict[str, JSON]:
+        """Copy everything that later steps depend on, randomness and sent actions included."""
+        state: dict[str, Any] = {
+            "randomness": [each.bit_generator.state for each in self._randomness],
+            "row": self._row.tolist(),
+            "column": self._column.tolist(),
+            "paddle": self._paddle.tolist(),
+            "ended": self._ended.tolist(),
+            "actions": None if self._actions is None else self._actions.tolist(),
+        }
+        return state
+
+    def restore_state(self, state: dict[str, JSON]) -> None:
+        """Go back to what `save_state` gave; `QcadeError` if it is of another number of games."""
+        saved = cast("dict[str, Any]", state)
+        if len(saved["row"]) != len(self._row):
+            raise QcadeError(
+                f"the saved state is of {len(saved['row'])} games of catch and these are "
+                f"{len(self._row)}: open as many environments as were saved"
+            )
+        for each, randomness in zip(self._randomness, saved["randomness"], strict=True):
+            each.bit_generator.state = randomness
+        self._row = np.array(saved["row"], np.int64)
+        self._column = np.array(saved["column"], np.int64)
+        self._paddle = np.array(saved["paddle"], np.int64)
+        self._ended = np.array(saved["ended"], np.bool_)
+        actions = saved["actions"]
+        self._actions = None if actions is None else np.array(actions, np.int64)
+
+    def _open_episodes(self, where: BoolArray) -> None:
+        self._row[where] = 0
+        self._paddle[where] = _CELLS // 2
+        for i in np.flatnonzero(where):
+            self._column[i] = self._randomness[i].integers(_CELLS)
+
+    def _draw(self) -> UInt8Array:
+        environments = np.arange(len(self._row))
+        cells = np.zeros((len(self._row), _CELLS, _CELLS), np.uint8)
+        cells[environments, _PADDLE_ROW, self._paddle] = _PADDLE_GREY
+        cells[environments, self._row, self._column] = _BALL_GREY
+        return cells.repeat(_CELL_PIXELS, axis=1).repeat(_CELL_PIXELS, axis=2)

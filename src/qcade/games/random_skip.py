@@ -1,0 +1,154 @@
+"""The Atari games of Gymnasium's `-v4` ids, in which a decision lasts 2, 3 or 4 frames."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+import ale_py
+from ale_py.env import AtariEnv
+
+from qcade.games.atari_film import FRAMES_PER_SECOND
+from qcade.games.frames import subsampled_mean
+from qcade.games.names import canonical
+from qcade.games.roms import find_rom
+from qcade.games.seeds import environment_seeds
+from qcade.games.stepping import Conduct, GymnasiumEnvironments
+from qcade.types import JSON, FilmedStep, Game, Positive, Probability, QcadeError
+
+_HEIGHT, _WIDTH = 105, 80
+
+
+@dataclass(frozen=True)
+class RandomSkipAtari(Game):
+    """An Atari game whose decisions last a random number of frames; seen at 105x80."""
+
+    game: str = "pong"
+    """Name of the game, in any usual spelling."""
+    frame_skip: tuple[int, int] = (2, 5)
+    """Fewest emulator frames of a decision, and one more than the most, as Gymnasium counts."""
+    sticky_actions: Probability = 0.0
+    """Probability, at each emulator frame, that the previous action is repeated instead."""
+    blank_terminal_frame: bool = True
+    """Whether the frame on which a game ends is all zeros."""
+    max_episode_decisions: Positive = 50_000
+    """Decisions after which an episode is cut off."""
+    life_loss_terminal: bool = False
+    """Whether losing a life has discount 0, without ending the episode."""
+    full_action_set: bool = False
+    """Whether all 18 actions are offered, not only those that matter in this game."""
+
+    def __post_init__(self) -> None:
+        """Make the name canonical and check the frames; both may be a `QcadeError`."""
+        object.__setattr__(self, "game", canonical(self.game))
+        low, high = self.frame_skip
+        if not 0 < low < high:
+            raise QcadeError(
+                f"frame_skip is {low}, {high}: the first must be at least 1 and below the second"
+            )
+        object.__setattr__(self, "frame_skip", (low, high))
+
+    @property
+    def slug(self) -> str:
+        """The canonical name of the game."""
+        return self.game
+
+    @property
+    def frame_shape(self) -> tuple[int, int]:
+        """H and W of an observation."""
+        return _HEIGHT, _WIDTH
+
+    @property
+    def frames_per_decision(self) -> int:
+        """Mean number of emulator frames of a decision, rounded."""
+        low, high = self.frame_skip
+        return round((low + high - 1) / 2)
+
+    def open(self, environments: int, seed: int, threads: int = 0) -> GymnasiumEnvironments:
+        """Start E emulators that share one thread; `QcadeError` without a ROM."""
+        find_rom(self.game)
+        return GymnasiumEnvironments(
+            [self._make(self.frame_skip) for _ in range(environments)],
+            subsampled_mean(),
+            self.frame_shape,
+            environment_seeds(seed, environments),
+            Conduct(self.max_episode_decisions, self.life_loss_terminal, self.blank_terminal_frame),
+        )
+
+    @property
+    def pictures_per_second(self) -> float:
+        """The emulator's 60 frames a second."""
+        return FRAMES_PER_SECOND
+
+    def film(self, seed: int, actions: Iterable[int]) -> Iterator[FilmedStep]:
+        """Play the first episode of `open(1, seed)` again, every frame of it in colour.
+
+        The environment draws how long a decision lasts from its `np_random`, once a decision and
+        for nothing else; drawing likewise beside an environment without a skip is the same game.
+        """
+        find_rom(self.game)
+        environment = self._make(frame_skip=1)
+        environment.reset(seed=int(environment_seeds(seed, 1)[0]))
+        for action in actions:
+            pictures, points, ended = [], 0.0, False
+            for _ in range(int(environment.unwrapped.np_random.integers(*self.frame_skip))):
+                picture, reward, terminated, _, _ = environment.step(action)
+                pictures.append(picture)
+                points += float(reward)
+                ended = ended or terminated
+            yield FilmedStep(pictures, points)
+            if ended:
+                return
+
+    @property
+    def pictures_per_second(self) -> float:
+        """The pace of the console: 60."""
+        return 60.0
+
+    def film(self, seed: int, actions: Iterable[int]) -> Iterator[FilmedStep]:
+        """Play the first episode of `open(1, seed)` again; every emulator frame is a picture."""
+        environment = self._make()
+        environment.reset(seed=int(environment_seeds(seed, 1)[0]))
+        emulator = environment.ale
+        offered = (
+            emulator.getLegalActionSet() if self.full_action_set else emulator.getMinimalActionSet()
+        )
+        for decision, action in enumerate(actions, 1):
+            pictures: list[UInt8Array] = []
+            reward = 0.0
+            # The same draw as the environment's own step makes before it skips.
+            for _ in range(int(environment.np_random.integers(*self.frame_skip))):
+                reward += emulator.act(offered[action])
+                pictures.append(emulator.getScreenRGB())
+            yield FilmedStep(pictures, reward)
+            if emulator.game_over() or decision == self.max_episode_decisions:
+                return
+
+    def protocol(self) -> dict[str, JSON]:
+        """Everything about play that a score depends on, versions included."""
+        return {
+            "kind": "random-skip atari",
+            "game": self.game,
+            "frame_skip": list(self.frame_skip),
+            "sticky_actions": self.sticky_actions,
+            "noop_max": 0,
+            "life_loss_terminal": self.life_loss_terminal,
+            "fire_reset": False,
+            "action_set": "full" if self.full_action_set else "minimal",
+            "max_episode_decisions": self.max_episode_decisions,
+            "blank_terminal_frame": self.blank_terminal_frame,
+            "observation": f"{_HEIGHT}x{_WIDTH} grey",
+            "ale_py": ale_py.__version__,
+            "rom_md5": find_rom(self.game).md5,
+        }
+
+    def _make(self) -> AtariEnv:
+        # Before the emulator exists its logger still prints a banner.
+        ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)
+        return AtariEnv(
+            self.game,
+            obs_type="rgb",
+            frameskip=self.frame_skip,
+            repeat_action_probability=self.sticky_actions,
+            full_action_space=self.full_action_set,
+        )

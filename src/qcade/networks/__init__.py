@@ -1,0 +1,1 @@
+"""Parts of networks: torsos read pixels, streams and heads value actions."""

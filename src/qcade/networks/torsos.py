@@ -1,0 +1,47 @@
+"""Torsos: from stacked frames to features."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import nn
+
+from qcade.types import Positive, Torso
+
+
+@dataclass(frozen=True)
+class Nature(Torso):
+    """The three convolutions of Mnih et al. 2015: 32@8x8 s4, 64@4x4 s2, 64@3x3 s1, ReLU."""
+
+    def build(self, stack: int, height: int, width: int) -> nn.Module:
+        """Make a module from float [B, S, H, W] to float [B, features]; 3,136 for 84x84."""
+        return nn.Sequential(
+            nn.Conv2d(stack, 32, 8, 4),
+            nn.ReLU(),
+            nn.Conv2d(32, 64, 4, 2),
+            nn.ReLU(),
+            nn.Conv2d(64, 64, 3, 1),
+            nn.ReLU(),
+            nn.Flatten(),
+        )
+
+
+@dataclass(frozen=True)
+class TutorialTorso(Torso):
+    """The tutorial's three convolutions without pooling: 32@8x8, 64@3x3, 64@3x3, ELU."""
+
+    strides: tuple[Positive, Positive, Positive] = (4, 2, 2)
+    """Strides; as printed the kernel sizes stand in their place: 8 3 3."""
+
+    def build(self, stack: int, height: int, width: int) -> nn.Module:
+        """Make a module from float [B, S, H, W] to float [B, features]; 1,280 for 105x80."""
+        first, second, third = self.strides
+        return nn.Sequential(
+            nn.Conv2d(stack, 32, 8, first),
+            nn.ELU(),
+            nn.Conv2d(32, 64, 3, second),
+            nn.ELU(),
+            nn.Conv2d(64, 64, 3, third),
+            nn.ELU(),
+            nn.Flatten(),
+        )

@@ -1,0 +1,1 @@
+"""The frame ring and how transitions are drawn from it."""

@@ -1,0 +1,120 @@
+"""One ring of single uint8 frames: every stack and n-step transition is gathered from it by index.
+
+A row holds what arrived together from E environments: the action that led there, frame, reward,
+discount, first. Rows are counted from the start of the run; the ring keeps the newest ones.
+
+The stack rule, for actor and learner alike: an observation is the frame and the S - 1 before it
+in the same episode; where the episode is younger than that, its first frame is repeated.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from qcade.types import Batch, IntArray, TimeStep
+
+
+class FrameRing:
+    """The newest `rows` rows of E frames each, on one device."""
+
+    def __init__(
+        self,
+        rows: int,
+        environments: int,
+        height: int,
+        width: int,
+        stack: int,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.rows, self.environments, self.stack = rows, environments, stack
+        self.height, self.width = height, width
+        self.device = torch.device(device)
+        size = rows * environments
+        self._frames = torch.empty((size, height * width), dtype=torch.uint8, device=device)
+        self._actions = torch.zeros(size, dtype=torch.int64, device=device)
+        self._rewards = torch.zeros(size, dtype=torch.float32, device=device)
+        self._discounts = torch.zeros(size, dtype=torch.float32, device=device)
+        self._firsts = torch.zeros(size, dtype=torch.bool, device=device)
+        self._every_environment = torch.arange(environments, device=device)
+        self.appended_rows = 0
+
+    def append(self, step: TimeStep, actions: IntArray) -> None:
+        """Add one row: what arrived, and the actions int64 [E] that led there."""
+        slots = slice(
+            (self.appended_rows % self.rows) * self.environments,
+            (self.appended_rows % self.rows + 1) * self.environments,
+        )
+        self._frames[slots] = torch.from_numpy(step.frame).view(self.environments, -1)
+        self._actions[slots] = torch.from_numpy(actions)
+        self._rewards[slots] = torch.from_numpy(step.reward)
+        self._discounts[slots] = torch.from_numpy(step.discount)
+        self._firsts[slots] = torch.from_numpy(step.first)
+        self.appended_rows += 1
+
+    def newest(self) -> Tensor:
+        """Observations of the newest row: uint8 [E, S, H, W]."""
+        row = torch.full_like(self._every_environment, self.appended_rows - 1)
+        return self.observations(row, self._every_environment)
+
+    def startable_rows(self, n_step: int) -> tuple[int, int]:
+        """Rows [low, high) whose whole stack, and the n rows after, are in the ring.
+
+        Of these, those that `is_start` refuses are the last of an episode.
+        """
+        oldest = max(0, self.appended_rows - self.rows)
+        low = oldest + self.stack - 1 if oldest > 0 else 0
+        return low, self.appended_rows - n_step
+
+    def is_start(self, row: Tensor, environment: Tensor) -> Tensor:
+        """Whether a transition starts there: false where the next row opens another episode."""
+        return ~self._firsts[self._slots(row + 1, environment)]
+
+    def observations(self, row: Tensor, environment: Tensor) -> Tensor:
+        """Gather stacks by the stack rule: int64 [B] and [B] -> uint8 [B, S, H, W]."""
+        lag = torch.zeros_like(row)
+        going_back = torch.ones_like(row)
+        lags = [lag]
+        for _ in range(self.stack - 1):
+            going_back = going_back * ~self._firsts[self._slots(row - lag, environment)]
+            lag = lag + going_back
+            lags.append(lag)
+        slots = self._slots(row[:, None] - torch.stack(lags[::-1], 1), environment[:, None])
+        frames = self._frames.index_select(0, slots.flatten())
+        return frames.view(-1, self.stack, self.height, self.width)
+
+    def gather(self, row: Tensor, environment: Tensor, n_step: int, gamma: float) -> Batch:
+        """Make the n-step transitions that start at these rows; int64 [B] each.
+
+        A window is cut where its episode ends: after a termination nothing is bootstrapped, after
+        a truncation the last frame is, with the shorter power of gamma.
+        """
+        reward = torch.zeros(row.shape, device=self.device)
+        discount = torch.ones(row.shape, device=self.device)
+        inside = torch.ones_like(row, dtype=torch.bool)
+        last = row
+        for k in range(1, n_step + 1):
+            slots = self._slots(row + k, environment)
+            inside = inside & ~self._firsts[slots]
+            reward = reward + inside * discount * self._rewards[slots]
+            discount = torch.where(inside, discount * gamma * self._discounts[slots], discount)
+            last = last + inside
+        both = self.observations(torch.cat((row, last)), environment.repeat(2))
+        s_tm1, s_t = both.chunk(2)
+        a_tm1 = self._actions[self._slots(row + 1, environment)]
+        return Batch(s_tm1, a_tm1, reward, discount, s_t)
+
+    def _slots(self, row: Tensor, environment: Tensor) -> Tensor:
+        return (row % self.rows) * self.environments + environment
+
+
+def ring_bytes(rows: int, environments: int, height: int, width: int) -> int:
+    """Predict the memory of a ring in bytes."""
+    beside_frames = 8 + 4 + 4 + 1
+    return rows * environments * (height * width + beside_frames)
+
+
+def no_actions(environments: int) -> IntArray:
+    """The actions of a first row, which nobody reads: int64 [E] of zeros."""
+    return np.zeros(environments, dtype=np.int64)

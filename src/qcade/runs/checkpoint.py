@@ -1,0 +1,136 @@
+"""Checkpoints: a folder that appears whole or not at all, with checksums and without pickle."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load as tensors_from_bytes
+from safetensors.torch import save as tensors_to_bytes
+from torch import Tensor
+
+from qcade.runs.files import flush_folder, read_json, sha256, write_json, write_whole
+from qcade.training.loop import Snapshot
+from qcade.types import JSON, QcadeError
+
+FORMAT_VERSION = 1
+MODEL, LEARNING, STATE, CHECKSUMS = (
+    "model.safetensors",
+    "optimizer.safetensors",
+    "state.json",
+    "checksums.json",
+)
+NEWEST_KEPT = 2
+
+
+def checkpoint_name(frames: int) -> str:
+    """The folder's name: twelve digits, so that names sort by time."""
+    return f"{frames:012d}"
+
+
+def save_checkpoint(folder: Path, frames: int, snapshot: Snapshot, notes: dict[str, JSON]) -> Path:
+    """Write a checkpoint below `folder`; `notes` (scores, log lengths) go into state.json."""
+    final = folder / checkpoint_name(frames)
+    temporary = folder / f".{final.name}.{os.getpid()}.tmp"
+    shutil.rmtree(temporary, ignore_errors=True)
+    try:
+        temporary.mkdir(parents=True)
+        write_whole(temporary / MODEL, _to_bytes(snapshot.model))
+        write_whole(temporary / LEARNING, _to_bytes(snapshot.learning))
+        state: dict[str, JSON] = {
+            "format": FORMAT_VERSION,
+            "frames": frames,
+            "counters": snapshot.counters,
+            **notes,
+        }
+        write_json(temporary / STATE, state)
+        sums: dict[str, JSON] = {n: sha256(temporary / n) for n in (MODEL, LEARNING, STATE)}
+        write_json(temporary / CHECKSUMS, sums)
+        if final.exists():
+            shutil.rmtree(final)
+        temporary.rename(final)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    flush_folder(folder)
+    return final
+
+
+def load_checkpoint(path: Path) -> tuple[Snapshot, dict[str, JSON]]:
+    """Read a checkpoint and its state.json; QcadeError naming the file that is damaged."""
+    verify_checkpoint(path)
+    state = read_json(path / STATE)
+    counters = state.get("counters")
+    if state.get("format") != FORMAT_VERSION or not isinstance(counters, dict):
+        raise QcadeError(
+            f"checkpoint {path} is of format {state.get('format')}; this qcade reads format "
+            f"{FORMAT_VERSION}: use the version that wrote it (see provenance.json)"
+        )
+    return Snapshot(_from_file(path / MODEL), _from_file(path / LEARNING), counters), state
+
+
+def load_weights(path: Path) -> dict[str, Tensor]:
+    """Read the online network's weights alone."""
+    verify_checkpoint(path)
+    return _from_file(path / MODEL)
+
+
+def verify_checkpoint(path: Path) -> None:
+    """Compare every file with its checksum; QcadeError naming the first that differs."""
+    advice = "move that folder away to go on from the checkpoint before it"
+    sums = read_json(path / CHECKSUMS)
+    for name in (MODEL, LEARNING, STATE):
+        if not (path / name).is_file():
+            raise QcadeError(f"checkpoint {path} lacks {name}: {advice}")
+        if sums.get(name) != sha256(path / name):
+            raise QcadeError(
+                f"checkpoint {path} is damaged ({name} does not match its checksum): {advice}"
+            )
+
+
+def list_checkpoints(folder: Path) -> list[Path]:
+    """All whole checkpoints, oldest first."""
+    if not folder.is_dir():
+        return []
+    return sorted(p for p in folder.iterdir() if p.is_dir() and p.name.isdigit())
+
+
+def prune_checkpoints(folder: Path) -> None:
+    """Keep the newest two and the one with the best mean score; drop the rest and old leftovers."""
+    found = list_checkpoints(folder)
+    kept = set(found[-NEWEST_KEPT:])
+    best = best_checkpoint(folder)
+    for path in found:
+        if path not in kept and path != best:
+            shutil.rmtree(path)
+    for leftover in folder.glob(".*.tmp"):
+        shutil.rmtree(leftover, ignore_errors=True)
+
+
+def best_checkpoint(folder: Path) -> Path | None:
+    """The checkpoint at which the mean score of the last games was highest."""
+    scored = [(_mean_score(path), path) for path in list_checkpoints(folder)]
+    rated = [(score, path) for score, path in scored if score is not None]
+    return max(rated)[1] if rated else None
+
+
+def _mean_score(path: Path) -> float | None:
+    try:
+        score = json.loads((path / STATE).read_text()).get("mean_score")
+    except (OSError, ValueError, AttributeError):
+        return None
+    return float(score) if isinstance(score, (int, float)) else None
+
+
+def _to_bytes(tensors: dict[str, Tensor]) -> bytes:
+    return tensors_to_bytes({name: t.detach().cpu().contiguous() for name, t in tensors.items()})
+
+
+def _from_file(path: Path) -> dict[str, Tensor]:
+    try:
+        return tensors_from_bytes(path.read_bytes())
+    except (OSError, SafetensorError) as error:
+        raise QcadeError(f"{path} cannot be read: {error}") from None

@@ -1,0 +1,68 @@
+"""Evaluating a run's agent and keeping the result beside the run."""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import Progress
+
+from qcade.evaluation import evaluate, evaluation_game
+from qcade.runs.directory import open_run
+from qcade.runs.files import write_json, writing_to
+from qcade.runs.loading import choose_checkpoint, load_agent
+from qcade.types import JSON, QcadeError
+
+
+@dataclass(frozen=True)
+class EvaluationRequest:
+    """What is wanted of an evaluation."""
+
+    episodes: int
+    """Whole games to play."""
+    epsilon: float
+    """Probability of a random action."""
+    seed: int
+    """Everything random in the games follows from it."""
+    checkpoint: str
+    """newest, best or a frame number."""
+    changes: dict[str, JSON]
+    """Settings of the game that differ from training."""
+
+
+def evaluate_run(
+    run: Path, request: EvaluationRequest, quiet: bool, console: Console
+) -> tuple[dict[str, JSON], Path]:
+    """Evaluate, write the result into the run's folder, and return both."""
+    if request.episodes < 1:
+        raise QcadeError(f"--episodes is {request.episodes}; it must be at least 1")
+    if not 0.0 <= request.epsilon <= 1.0:
+        raise QcadeError(f"--epsilon is {request.epsilon}; it must be from 0 to 1")
+    directory = open_run(run)
+    checkpoint = choose_checkpoint(directory, request.checkpoint)
+    agent = load_agent(run, request.checkpoint)
+    game = evaluation_game(agent.recipe.game, request.changes)
+    with Progress(console=console, disable=quiet or not console.is_terminal) as bar:
+        task = bar.add_task("games played", total=request.episodes)
+        evaluation = evaluate(
+            agent,
+            game,
+            request.episodes,
+            request.epsilon,
+            request.seed,
+            progress=lambda finished: bar.update(task, completed=finished),
+        )
+    result: dict[str, JSON] = {
+        "run": str(run),
+        "recipe": agent.recipe.name,
+        "checkpoint_frames": int(checkpoint.name),
+        **evaluation.to_json(),
+    }
+    now = datetime.datetime.now(datetime.UTC)
+    file = directory.evaluations / f"{checkpoint.name}-{now:%Y%m%dT%H%M%S%f}.json"
+    with writing_to(directory.evaluations):
+        directory.evaluations.mkdir(exist_ok=True)
+        write_json(file, result)
+    return result, file

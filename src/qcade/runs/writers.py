@@ -1,0 +1,223 @@
+"""What is written while a run goes on: metrics.jsonl, TensorBoard, and lines on the screen."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import deque
+from dataclasses import asdict
+from pathlib import Path
+from typing import Protocol
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TextColumn,
+)
+from rich.text import Text
+
+from qcade.runs.files import flush
+from qcade.training.events import Advanced, EpisodeEnded, Event, Updated
+
+RECENT_EPISODES = 20
+SECONDS_BETWEEN_EPISODE_LINES = 2.0
+SECONDS_BETWEEN_PLAIN_LINES = 10.0
+
+
+class Writer(Protocol):
+    """Something that follows a run."""
+
+    def write(self, event: Event) -> None:
+        """Take an event in."""
+        ...
+
+    def flush(self) -> None:
+        """Bring everything to the disk."""
+        ...
+
+    def close(self) -> None:
+        """Finish."""
+        ...
+
+
+class RecentScores:
+    """Mean of the last games and the best of all."""
+
+    def __init__(self) -> None:
+        self._recent: deque[float] = deque(maxlen=RECENT_EPISODES)
+        self.best: float | None = None
+
+    def add(self, score: float) -> None:
+        """Take the score of a whole game in."""
+        self._recent.append(score)
+        self.best = score if self.best is None else max(self.best, score)
+
+    @property
+    def mean(self) -> float | None:
+        """Mean of the last 20 games, or None before the first."""
+        return sum(self._recent) / len(self._recent) if self._recent else None
+
+    @property
+    def is_full(self) -> bool:
+        """Whether 20 games are in the mean."""
+        return len(self._recent) == RECENT_EPISODES
+
+
+class MetricsFile:
+    """metrics.jsonl: one event a line, appended; the source of every plot."""
+
+    def __init__(self, path: Path, keep_bytes: int) -> None:
+        """Go on after the first `keep_bytes` bytes; the rest is of work that was lost."""
+        with open(path, "ab") as file:
+            file.truncate(min(keep_bytes, file.tell()))
+        self._file = open(path, "ab")  # noqa: SIM115
+        self._started = time.monotonic()
+
+    def write(self, event: Event) -> None:
+        """Append an episode's or the updates' line."""
+        if isinstance(event, (EpisodeEnded, Updated)):
+            seconds = round(time.monotonic() - self._started, 3)
+            kind = {EpisodeEnded: "episode", Updated: "updates"}[type(event)]
+            line = json.dumps({"event": kind, **asdict(event), "seconds": seconds})
+            self._file.write(line.encode() + b"\n")
+
+    def flush(self) -> None:
+        """Bring all lines to the disk."""
+        self._file.flush()
+        flush(self._file.fileno())
+
+    def length_bytes(self) -> int:
+        """Length of the file, unwritten lines included."""
+        return self._file.tell()
+
+    def close(self) -> None:
+        """Write the rest and close."""
+        self._file.close()
+
+
+class TensorBoardFiles:
+    """Scalars for TensorBoard, by emulator frames."""
+
+    def __init__(self, folder: Path, frames: int) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        self._writer = SummaryWriter(str(folder), purge_step=frames if frames else None)  # type: ignore[no-untyped-call]
+
+    def write(self, event: Event) -> None:
+        """Add an episode's score or the updates' means."""
+        if isinstance(event, EpisodeEnded):
+            values = {
+                "episode/score": event.score,
+                "episode/length_decisions": float(event.length_decisions),
+                "exploration/epsilon": event.epsilon,
+            }
+        elif isinstance(event, Updated):
+            values = {f"updates/{name}": value for name, value in event.metrics.items()}
+        else:
+            return
+        for name, value in values.items():
+            self._writer.add_scalar(name, value, event.frames)  # type: ignore[no-untyped-call]
+
+    def flush(self) -> None:
+        """Bring the scalars to the disk."""
+        self._writer.flush()  # type: ignore[no-untyped-call]
+
+    def close(self) -> None:
+        """Write the rest and close."""
+        self._writer.close()  # type: ignore[no-untyped-call]
+
+
+class Screen:
+    """A progress bar in a terminal, a line now and then elsewhere; episodes as they end."""
+
+    def __init__(
+        self, console: Console, total_frames: int, frames: int, scores: RecentScores
+    ) -> None:
+        self._console, self._scores, self._total = console, scores, total_frames
+        self._first = (time.monotonic(), frames)
+        self._recent: deque[tuple[float, int]] = deque([self._first], maxlen=20)
+        self._last_episode_line = self._last_plain_line = 0.0
+        self._frames, self._learning = frames, False
+        self._progress = Progress(
+            SpinnerColumn(),
+            BarColumn(bar_width=24),
+            TextColumn("{task.percentage:>5.1f}%"),
+            TextColumn("{task.fields[status]}"),
+            _TimeLeft(),
+            console=console,
+            disable=not console.is_terminal,
+            refresh_per_second=4,
+        )
+        self._task = self._progress.add_task("", total=total_frames, completed=frames, status="")
+        self._progress.start()
+
+    def write(self, event: Event) -> None:
+        """Show an event if it is time to."""
+        if isinstance(event, EpisodeEnded):
+            self._show_episode(event)
+        elif isinstance(event, Advanced):
+            self._show_progress(event)
+
+    def flush(self) -> None:
+        """Nothing is held back."""
+
+    def close(self) -> None:
+        """Leave the last state on the screen."""
+        self._progress.stop()
+
+    def _show_episode(self, event: EpisodeEnded) -> None:
+        now = time.monotonic()
+        if now - self._last_episode_line < SECONDS_BETWEEN_EPISODE_LINES:
+            return
+        self._last_episode_line = now
+        self._console.print(
+            f"episode {event.episode:>6,}   score {event.score:>8,.0f}   "
+            f"{event.length_decisions:>6,} decisions   epsilon {event.epsilon:.3f}   "
+            f"mean of last {RECENT_EPISODES}: {self._scores.mean or 0:,.1f}",
+            highlight=False,
+        )
+
+    def _show_progress(self, event: Advanced) -> None:
+        if event.updates and not self._learning:
+            self._learning = True
+            seconds = time.monotonic() - self._first[0]
+            self._console.print(f"learning: first update after {seconds:.0f} s", highlight=False)
+            self._recent.clear()
+        now = time.monotonic()
+        if self._recent and now - self._recent[-1][0] < 0.5:
+            return
+        self._recent.append((now, event.frames))
+        earlier_time, earlier_frames = self._recent[0]
+        rate = (event.frames - earlier_frames) / max(now - earlier_time, 1e-9)
+        mean, best = self._scores.mean, self._scores.best
+        status = (
+            f"{event.frames:,} frames  {rate:,.0f}/s  epsilon {event.epsilon:.3f}"
+            + ("" if mean is None else f"  mean {mean:,.1f}")
+            + ("" if best is None else f"  best {best:,.0f}")
+        )
+        left = (self._total - event.frames) / rate if rate > 0 else None
+        self._progress.update(self._task, completed=event.frames, status=status, left=left)
+        due = now - self._last_plain_line > SECONDS_BETWEEN_PLAIN_LINES
+        if not self._console.is_terminal and due and rate > 0:
+            self._last_plain_line = now
+            percent = 100 * event.frames / self._total
+            self._console.print(
+                f"{percent:5.1f}%  {status}  {_duration(left)} left", highlight=False
+            )
+
+
+class _TimeLeft(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        return Text(f"{_duration(task.fields.get('left'))} left")
+
+
+def _duration(seconds: float | None) -> str:
+    if seconds is None:
+        return "?"
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

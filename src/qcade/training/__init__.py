@@ -1,0 +1,1 @@
+"""Training: a generator of events that touches no disk and prints nothing."""
