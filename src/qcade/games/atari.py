@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import ale_py
 
 from qcade.games import atari_film
 from qcade.games.emulators import AtariEnvironments
 from qcade.games.names import canonical
-from qcade.games.roms import find_rom, screen_size
+from qcade.games.roms import find_rom
 from qcade.games.seeds import environment_seeds
 from qcade.types import (
     JSON,
     Count,
     FilmedStep,
-    FilmedStep,
     Game,
     Positive,
     Probability,
     QcadeError,
-    UInt8Array,
 )
 
 
@@ -75,14 +71,33 @@ class Atari(Game):
 
     def open(self, environments: int, seed: int, threads: int = 0) -> AtariEnvironments:
         """Start E emulators on that many threads (0: all cores); `QcadeError` without a ROM."""
-        emulators = self._start(
-            environments,
-            threads,
+        if not hasattr(ale_py, "ALEVectorInterface"):
+            raise QcadeError(
+                "this build of ale-py has no vector interface: install ale-py from PyPI"
+            )
+        ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)
+        emulators = ale_py.ALEVectorInterface(
+            rom_path=find_rom(self.game, self.rom).path,
+            num_envs=environments,
             frame_skip=self.frame_skip,
+            stack_num=1,
             img_height=self.height,
             img_width=self.width,
             grayscale=True,
             maxpool=True,
+            noop_max=self.noop_max,
+            use_fire_reset=self.fire_reset,
+            episodic_life=False,
+            life_loss_info=False,
+            reward_clipping=False,
+            # It says steps and counts emulator frames, from the end of the opening no-ops on.
+            max_episode_steps=self.max_episode_frames,
+            repeat_action_probability=self.sticky_actions,
+            full_action_space=self.full_action_set,
+            batch_size=0,
+            num_threads=threads,
+            thread_affinity_offset=-1,
+            autoreset_mode="NextStep",
         )
         return AtariEnvironments(
             emulators, environment_seeds(seed, environments), self.life_loss_terminal
@@ -90,36 +105,20 @@ class Atari(Game):
 
     @property
     def pictures_per_second(self) -> float:
-        """The pace of the console: 60."""
-        return 60.0
+        """The emulator's 60 frames a second."""
+        return atari_film.FRAMES_PER_SECOND
 
     def film(self, seed: int, actions: Iterable[int]) -> Iterator[FilmedStep]:
-        """Play the first episode of `open(1, seed)` again; every emulator frame is a picture."""
-        height, width = screen_size(find_rom(self.game, self.rom))
-        emulators = self._start(
-            1,
-            1,
-            frame_skip=1,
-            img_height=height,
-            img_width=width,
-            grayscale=False,
-            maxpool=False,
+        """Play the first episode of `open(1, seed)` again, every frame of it in colour."""
+        settings = atari_film.FilmSettings(
+            rom=find_rom(self.game, self.rom).path,
+            frame_skip=self.frame_skip,
+            sticky_actions=self.sticky_actions,
+            noop_max=self.noop_max,
+            fire_reset=self.fire_reset,
+            full_action_set=self.full_action_set,
         )
-        emulators.reset([0], environment_seeds(seed, 1))
-        # Stickiness is drawn at every frame, so an action sent for each frame plays the same.
-        for action in actions:
-            pictures: list[UInt8Array] = []
-            reward = 0.0
-            ended = False
-            while not ended and len(pictures) < self.frame_skip:
-                emulators.send([action], [1.0])
-                observation, points, terminated, truncated, _ = emulators.recv()
-                pictures.append(observation[0, 0])
-                reward += float(points[0])
-                ended = bool(terminated[0] or truncated[0])
-            yield FilmedStep(pictures, reward)
-            if ended:
-                return
+        return atari_film.film(settings, int(environment_seeds(seed, 1)[0]), actions)
 
     def protocol(self) -> dict[str, JSON]:
         """Everything about play that a score depends on, versions included."""
@@ -138,29 +137,3 @@ class Atari(Game):
             "ale_py": ale_py.__version__,
             "rom_md5": rom.md5,
         }
-
-    def _start(self, environments: int, threads: int, **picture: Any) -> ale_py.ALEVectorInterface:
-        if not hasattr(ale_py, "ALEVectorInterface"):
-            raise QcadeError(
-                "this build of ale-py has no vector interface: install ale-py from PyPI"
-            )
-        ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)
-        return ale_py.ALEVectorInterface(
-            rom_path=find_rom(self.game, self.rom).path,
-            num_envs=environments,
-            stack_num=1,
-            noop_max=self.noop_max,
-            use_fire_reset=self.fire_reset,
-            episodic_life=False,
-            life_loss_info=False,
-            reward_clipping=False,
-            # It says steps and counts emulator frames, from the end of the opening no-ops on.
-            max_episode_steps=self.max_episode_frames,
-            repeat_action_probability=self.sticky_actions,
-            full_action_space=self.full_action_set,
-            batch_size=0,
-            num_threads=threads,
-            thread_affinity_offset=-1,
-            autoreset_mode="NextStep",
-            **picture,
-        )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -64,22 +63,6 @@ class Catch(Game):
             game.send(np.array([action]))
             step = game.recv()
             yield FilmedStep([step.frame[0, :, :, None].repeat(3, axis=2)], float(step.reward[0]))
-
-    @property
-    def pictures_per_second(self) -> float:
-        """Always 4, so that a ball falls in a second and a half."""
-        return 4.0
-
-    def film(self, seed: int, actions: Iterable[int]) -> Iterator[FilmedStep]:
-        """Play the first episode of `open(1, seed)` again; one picture a decision."""
-        environments = self.open(1, seed)
-        environments.reset()
-        for action in actions:
-            environments.send(np.array([action]))
-            step = environments.recv()
-            yield FilmedStep([step.frame[0][..., None].repeat(3, axis=2)], float(step.reward[0]))
-            if step.discount[0] == 0:
-                return
 
     def protocol(self) -> dict[str, JSON]:
         """The rules, which have no settings."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeAlias
 
-import cv2
 import numpy as np
+from PIL import Image
 
 from qcade.types import UInt8Array
 
@@ -15,13 +15,13 @@ Preprocess: TypeAlias = Callable[[UInt8Array], UInt8Array]
 
 
 def area(height: int, width: int) -> Preprocess:
-    """Make luminance, resized to `height` x `width` pixels by averaging over areas."""
+    """Make luminance (ITU-R 601), resized to `height` x `width` by averaging over areas."""
 
     def preprocess(frame: UInt8Array) -> UInt8Array:
-        grey = frame if frame.ndim == 2 else cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
-        if grey.shape != (height, width):
-            grey = cv2.resize(grey, (width, height), interpolation=cv2.INTER_AREA)
-        return np.asarray(grey, np.uint8)
+        grey = Image.fromarray(frame).convert("L")
+        if grey.size != (width, height):
+            grey = grey.resize((width, height), Image.Resampling.BOX)
+        return np.array(grey, np.uint8)
 
     return preprocess
 
@@ -37,9 +37,3 @@ def subsampled_mean() -> Preprocess:
         return np.asarray(total // 3, np.uint8)
 
     return preprocess
-
-
-def colour(frame: UInt8Array) -> UInt8Array:
-    """Copy a grey or coloured frame to uint8 [H', W', 3], for a person to look at."""
-    image = frame[..., None] if frame.ndim == 2 else frame
-    return np.array(np.broadcast_to(image, (*image.shape[:2], 3)))

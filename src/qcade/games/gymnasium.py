@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import difflib
-import functools
 import json
 import re
-from collections.abc import Iterable, Iterator
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +14,7 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from qcade.games.frames import area, colour
+from qcade.games.frames import area
 from qcade.games.names import canonical
 from qcade.games.seeds import environment_seeds
 from qcade.games.stepping import Conduct, GymnasiumEnvironments
@@ -96,26 +94,6 @@ class GymnasiumGame(Game):
                 break
         environment.close()
 
-    @property
-    def pictures_per_second(self) -> float:
-        """The environment's own `render_fps`, or 30."""
-        return _render_fps(self.env_id)
-
-    def film(self, seed: int, actions: Iterable[int]) -> Iterator[FilmedStep]:
-        """Play the first episode of `open(1, seed)` again; the observations are the pictures."""
-        environment = self._make()
-        _require_playable(self.env_id, environment)
-        first_action = int(getattr(environment.action_space, "start", 0))
-        try:
-            environment.reset(seed=int(environment_seeds(seed, 1)[0]))
-            for decision, action in enumerate(actions, 1):
-                seen, points, terminated, truncated, _ = environment.step(action + first_action)
-                yield FilmedStep([colour(np.asarray(seen, np.uint8))], float(points))
-                if terminated or truncated or decision == self.max_episode_decisions:
-                    return
-        finally:
-            environment.close()
-
     def protocol(self) -> dict[str, JSON]:
         """Everything about play that a score depends on, the registered settings included."""
         try:
@@ -151,13 +129,6 @@ class GymnasiumGame(Game):
             )
         except (gymnasium.error.Error, ImportError) as reason:
             raise _unknown(self.env_id, reason) from reason
-
-
-@functools.cache
-def _render_fps(env_id: str) -> float:
-    environment = GymnasiumGame(env_id)._make()
-    environment.close()
-    return float(environment.metadata.get("render_fps") or 30)
 
 
 def _unknown(env_id: str, reason: Exception) -> QcadeError:

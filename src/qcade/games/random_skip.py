@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any, cast
+
 import ale_py
+import gymnasium
 from ale_py.env import AtariEnv
 
 from qcade.games.atari_film import FRAMES_PER_SECOND
@@ -100,30 +102,6 @@ class RandomSkipAtari(Game):
             if ended:
                 return
 
-    @property
-    def pictures_per_second(self) -> float:
-        """The pace of the console: 60."""
-        return 60.0
-
-    def film(self, seed: int, actions: Iterable[int]) -> Iterator[FilmedStep]:
-        """Play the first episode of `open(1, seed)` again; every emulator frame is a picture."""
-        environment = self._make()
-        environment.reset(seed=int(environment_seeds(seed, 1)[0]))
-        emulator = environment.ale
-        offered = (
-            emulator.getLegalActionSet() if self.full_action_set else emulator.getMinimalActionSet()
-        )
-        for decision, action in enumerate(actions, 1):
-            pictures: list[UInt8Array] = []
-            reward = 0.0
-            # The same draw as the environment's own step makes before it skips.
-            for _ in range(int(environment.np_random.integers(*self.frame_skip))):
-                reward += emulator.act(offered[action])
-                pictures.append(emulator.getScreenRGB())
-            yield FilmedStep(pictures, reward)
-            if emulator.game_over() or decision == self.max_episode_decisions:
-                return
-
     def protocol(self) -> dict[str, JSON]:
         """Everything about play that a score depends on, versions included."""
         return {
@@ -142,13 +120,16 @@ class RandomSkipAtari(Game):
             "rom_md5": find_rom(self.game).md5,
         }
 
-    def _make(self) -> AtariEnv:
+    def _make(self, frame_skip: int | tuple[int, int]) -> gymnasium.Env[Any, Any]:
         # Before the emulator exists its logger still prints a banner.
         ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)
-        return AtariEnv(
-            self.game,
-            obs_type="rgb",
-            frameskip=self.frame_skip,
-            repeat_action_probability=self.sticky_actions,
-            full_action_space=self.full_action_set,
+        return cast(
+            "gymnasium.Env[Any, Any]",
+            AtariEnv(
+                self.game,
+                obs_type="rgb",
+                frameskip=frame_skip,
+                repeat_action_probability=self.sticky_actions,
+                full_action_space=self.full_action_set,
+            ),
         )

@@ -35,16 +35,6 @@ def find_rom(game: str, own: str | None = None) -> Rom:
     return _checked(path, status.st_size, status.st_mtime_ns)
 
 
-@functools.lru_cache(maxsize=256)
-def screen_size(rom: Rom) -> tuple[int, int]:
-    """Height and width in pixels of a game's full picture: 210 x 160, or 250 x 160 for some."""
-    ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)
-    emulator = ale_py.ALEInterface()
-    emulator.loadROM(rom.path)
-    height, width = emulator.getScreenDims()
-    return int(height), int(width)
-
-
 def _bundled(game: str) -> Path:
     try:
         path = roms.get_rom_path(game)
