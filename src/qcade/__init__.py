@@ -11,10 +11,23 @@ from pathlib import Path
 from qcade import recipes
 from qcade.agent.agent import Agent
 from qcade.recipe import Recipe
+from qcade.training.events import Advanced, CheckpointDue, EpisodeEnded, Event, Updated
 from qcade.training.loop import train
 from qcade.types import QcadeError
 
-__all__ = ["Agent", "QcadeError", "Recipe", "load", "recipes", "train"]
+__all__ = [
+    "Advanced",
+    "Agent",
+    "CheckpointDue",
+    "EpisodeEnded",
+    "Event",
+    "QcadeError",
+    "Recipe",
+    "Updated",
+    "load",
+    "recipes",
+    "train",
+]
 
 
 def load(run: str | Path, checkpoint: str = "newest") -> Agent:

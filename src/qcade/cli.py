@@ -13,7 +13,8 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from qcade.recipe import nearest, to_json
+from qcade.checks import nearest
+from qcade.recipe_json import to_json
 from qcade.types import JSON, QcadeError
 
 OptionsType = TypeVar("OptionsType")
@@ -34,6 +35,7 @@ def main() -> None:
 def run_command(words: list[str]) -> int:
     """Run one command; return its exit code: 0, 2 for bad input, 130 when interrupted."""
     try:
+        words = _import_own_modules(words)
         if not words or words[0] in ("-h", "--help"):
             _print_overview()
         elif words[0] in ("-V", "--version"):
@@ -55,9 +57,11 @@ def train(words: list[str]) -> None:
     """Train an agent on a game"""
     from qcade.options import parse_train
     from qcade.runs.directory import create_run, run_for
+    from qcade.runs.recording import check_needs
 
     options, recipe = parse_train(words)
     path = options.out or run_for(Path("runs"), recipe)
+    check_needs(recipe, path)
     _carry_out(create_run(path, recipe).path)
 
 
@@ -180,7 +184,7 @@ class RecipesOptions:
 
 def show_recipes(words: list[str]) -> None:
     """Show the recipes, or every figure of one"""
-    from qcade.recipe import flatten
+    from qcade.recipe_json import flatten
     from qcade.recipes import RECIPES, find_recipe, summary
 
     options = _parse(RecipesOptions, "recipes", words)
@@ -228,6 +232,16 @@ COMMANDS: dict[str, Callable[[list[str]], None]] = {
     "recipes": show_recipes,
     "games": show_games,
 }
+
+
+def _import_own_modules(words: list[str]) -> list[str]:
+    if "--import" not in words[:-1]:
+        return words
+    from qcade.recipes import import_own
+
+    position = words.index("--import")
+    import_own(words[position + 1])
+    return _import_own_modules(words[:position] + words[position + 2 :])
 
 
 def _parse(cls: type[OptionsType], command: str, words: list[str]) -> OptionsType:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from qcade.agent.actor import Actor
 from qcade.agent.agent import Agent
 from qcade.games.scores import human_normalized, published
 from qcade.replay.frames import FrameRing, no_actions
@@ -78,6 +79,7 @@ def evaluate(
     quota = [episodes // count + (i < episodes % count) for i in range(count)]
     entropy = np.random.SeedSequence((seed, len("evaluation"))).generate_state(1)
     environments = game.open(count, int(entropy[0]), agent.hardware.threads)
+    actor = Actor(agent.network, agent.actions, agent.hardware, seed)
     stack, height, width = agent.observation_shape
     ring = FrameRing(stack, count, height, width, stack, agent.hardware.device)
     tracker = EpisodeTracker(count)
@@ -87,7 +89,7 @@ def evaluate(
         tracker.track(step)
         ring.append(step, no_actions(count))
         while any(len(games) < wanted for games, wanted in zip(played, quota, strict=True)):
-            actions = np.atleast_1d(agent.act(ring.newest(), epsilon))
+            actions = actor.act(ring.newest(), epsilon)
             environments.send(actions)
             step = environments.recv()
             ring.append(step, actions)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,8 @@ import tyro
 
 from qcade.games.atari import Atari
 from qcade.games.gymnasium import GymnasiumGame
-from qcade.recipe import Recipe, from_json, validate
+from qcade.recipe import Recipe, validate
+from qcade.recipe_json import from_json
 from qcade.recipes import default_recipe_name, find_recipe, with_game
 from qcade.types import JSON, QcadeError
 
@@ -69,9 +69,8 @@ def parse_train(words: list[str]) -> tuple[TrainOptions, Recipe]:
     if options.rom is not None:
         if not isinstance(recipe.game, Atari):
             raise QcadeError(f"--rom needs a recipe on Atari games; {recipe.name} has another")
-        recipe = dataclasses.replace(
-            recipe, game=dataclasses.replace(recipe.game, rom=str(options.rom))
-        )
+        rom = str(options.rom.expanduser().absolute())
+        recipe = dataclasses.replace(recipe, game=dataclasses.replace(recipe.game, rom=rom))
     validate(recipe)
     return options, recipe
 

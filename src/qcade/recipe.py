@@ -1,18 +1,12 @@
-"""A recipe says everything that decides a run: frozen dataclasses, checked, and JSON both ways."""
+"""A recipe says everything that decides a run: frozen dataclasses, checked before they are used."""
 
 from __future__ import annotations
 
-import dataclasses
-import difflib
-import importlib
-import sys
-import types
-import typing
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
+from qcade.checks import check_part
 from qcade.types import (
-    JSON,
     Algorithm,
     Count,
     Exploration,
@@ -21,7 +15,6 @@ from qcade.types import (
     Positive,
     Probability,
     QcadeError,
-    Range,
     TargetNetwork,
     Torso,
 )
@@ -125,7 +118,7 @@ class Recipe:
 
 def validate(recipe: Recipe) -> None:
     """Check every field of every part; raise QcadeError naming the first that is wrong."""
-    _check_part(recipe, "")
+    check_part(recipe)
     lowest = self_sufficient_capacity(recipe)
     if recipe.replay.capacity < lowest:
         raise QcadeError(
@@ -138,159 +131,3 @@ def self_sufficient_capacity(recipe: Recipe) -> int:
     """The least replay capacity, in frames, with which the first update can happen."""
     rows = max(recipe.start_rows, recipe.replay.n_step + recipe.stack + 1)
     return rows * recipe.environments
-
-
-def to_json(part: Any) -> dict[str, JSON]:
-    """Turn a recipe or one of its parts into plain JSON; `kind` names the class."""
-    data: dict[str, JSON] = {"kind": f"{type(part).__module__}:{type(part).__qualname__}"}
-    for item in dataclasses.fields(part):
-        value = getattr(part, item.name)
-        if dataclasses.is_dataclass(value):
-            data[item.name] = to_json(value)
-        else:
-            data[item.name] = list(value) if isinstance(value, tuple) else value
-    return data
-
-
-def from_json(data: JSON) -> Recipe:
-    """Make the recipe that `to_json` wrote; raise QcadeError naming the field that is wrong.
-
-    Only classes of qcade, or of modules that are imported already, are made: opening a
-    stranger's file must not run their code.
-    """
-    if not isinstance(data, dict):
-        raise QcadeError("a recipe file holds one JSON object; see `qcade recipes dqn --json`")
-    recipe = _part_from_json(data, Recipe, "recipe")
-    assert isinstance(recipe, Recipe)
-    validate(recipe)
-    return recipe
-
-
-def differences(one: Recipe, other: Recipe) -> list[str]:
-    """Name the fields in which two recipes differ, as `path: one -> other`."""
-    flat_one, flat_other = flatten(to_json(one)), flatten(to_json(other))
-    return [
-        f"{path}: {flat_one.get(path)} -> {flat_other.get(path)}"
-        for path in sorted(flat_one.keys() | flat_other.keys())
-        if flat_one.get(path) != flat_other.get(path)
-    ]
-
-
-def nearest(word: str, known: typing.Iterable[str]) -> str:
-    """A phrase that names the known words nearest to `word`, for error messages."""
-    known = sorted(known)
-    close = difflib.get_close_matches(word, known, n=3, cutoff=0.5)
-    return "did you mean " + " or ".join(close) + "?" if close else "known: " + ", ".join(known)
-
-
-def flatten(data: JSON, path: str = "") -> dict[str, JSON]:
-    """Map every field's dotted path to its value."""
-    if not isinstance(data, dict):
-        return {path: data}
-    flat: dict[str, JSON] = {}
-    for key, value in data.items():
-        flat |= flatten(value, f"{path}.{key}" if path else key)
-    return flat
-
-
-def _check_part(part: Any, path: str) -> None:
-    hints = typing.get_type_hints(type(part), include_extras=True)
-    for item in dataclasses.fields(part):
-        where = f"{path}.{item.name}" if path else item.name
-        value = getattr(part, item.name)
-        if dataclasses.is_dataclass(value):
-            _check_part(value, where)
-        else:
-            _check_value(value, hints[item.name], where)
-
-
-def _check_value(value: Any, hint: Any, where: str) -> None:
-    bounds = [m for m in getattr(hint, "__metadata__", ()) if isinstance(m, Range)]
-    plain = typing.get_args(hint)[0] if hasattr(hint, "__metadata__") else hint
-    if not _fits(value, plain):
-        raise QcadeError(f"{where} is {value!r}; expected {_phrase(plain)}")
-    for low, high in bounds:
-        if value is not None and not low <= value <= high:
-            wanted = f"at least {low:g}" if high == float("inf") else f"from {low:g} to {high:g}"
-            raise QcadeError(f"{where} is {value}; it must be {wanted}")
-
-
-def _fits(value: Any, hint: Any) -> bool:
-    origin, choices = typing.get_origin(hint), typing.get_args(hint)
-    if origin is typing.Annotated:
-        return _fits(value, choices[0])
-    if origin is Literal:
-        return value in choices
-    if origin in (typing.Union, types.UnionType):
-        return any(_fits(value, choice) for choice in choices)
-    if origin is tuple:
-        if len(choices) == 2 and choices[1] is Ellipsis:
-            return isinstance(value, tuple) and all(_fits(v, choices[0]) for v in value)
-        return (
-            isinstance(value, tuple)
-            and len(value) == len(choices)
-            and all(_fits(v, c) for v, c in zip(value, choices, strict=True))
-        )
-    if hint is float:
-        return isinstance(value, (int, float)) and not isinstance(value, bool) and value == value
-    if hint is int:
-        return isinstance(value, int) and not isinstance(value, bool)
-    if hint is type(None):
-        return value is None
-    return isinstance(value, hint)
-
-
-def _phrase(hint: Any) -> str:
-    if typing.get_origin(hint) is Literal:
-        return "one of " + ", ".join(str(choice) for choice in typing.get_args(hint))
-    return getattr(hint, "__name__", None) or str(hint)
-
-
-def _part_from_json(data: dict[str, JSON], expected: Any, where: str) -> Any:
-    cls = _part_class(data.get("kind"), expected, where)
-    hints = typing.get_type_hints(cls, include_extras=True)
-    names = [item.name for item in dataclasses.fields(cls)]
-    values: dict[str, Any] = {}
-    for key, value in data.items():
-        if key == "kind":
-            continue
-        path = key if where == "recipe" else f"{where}.{key}"
-        if key not in names:
-            raise QcadeError(f'unknown field "{path}": {nearest(key, names)}')
-        if isinstance(value, dict):
-            values[key] = _part_from_json(value, hints[key], path)
-        else:
-            values[key] = tuple(value) if isinstance(value, list) else value
-    missing = [
-        item.name
-        for item in dataclasses.fields(cls)
-        if item.name not in values
-        and item.default is dataclasses.MISSING
-        and item.default_factory is dataclasses.MISSING
-    ]
-    if missing:
-        raise QcadeError(f"{where} lacks {', '.join(missing)}; see `qcade recipes dqn --json`")
-    return cls(**values)
-
-
-def _part_class(kind: JSON, expected: Any, where: str) -> Any:
-    if kind is None and isinstance(expected, type) and dataclasses.is_dataclass(expected):
-        return expected
-    module_name, _, class_name = str(kind).partition(":")
-    if module_name.split(".")[0] == "qcade":
-        try:
-            importlib.import_module(module_name)
-        except ImportError:
-            raise QcadeError(f'{where} is of unknown kind "{kind}"') from None
-    elif module_name not in sys.modules:
-        raise QcadeError(
-            f'{where} is of kind "{kind}", which is not part of qcade: if you trust that module, '
-            f"import it first (on the command line: --import {module_name})"
-        )
-    cls = getattr(sys.modules[module_name], class_name, None)
-    fits = isinstance(cls, type) and dataclasses.is_dataclass(cls)
-    if not fits or (
-        isinstance(expected, type) and not issubclass(typing.cast(type, cls), expected)
-    ):
-        raise QcadeError(f'{where} is of kind "{kind}", which cannot be used there')
-    return cls

@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import inspect
+import sys
 from collections.abc import Callable
+from types import ModuleType
 from typing import TypeAlias
 
 from qcade.agent.exploration import ExponentialEpsilon, LinearEpsilon
@@ -14,12 +16,13 @@ from qcade.agent.targets import HardCopy
 from qcade.algorithms.double_dqn import DoubleDQN
 from qcade.algorithms.dqn import DQN
 from qcade.algorithms.tutorial import TutorialDQN
+from qcade.checks import nearest
 from qcade.games.atari import Atari
 from qcade.games.catch import Catch
 from qcade.games.random_skip import RandomSkipAtari
 from qcade.networks.streams import Dueling
 from qcade.networks.torsos import Nature, TutorialTorso
-from qcade.recipe import Checkpoints, Recipe, Replay, Updates, nearest
+from qcade.recipe import Checkpoints, Recipe, Replay, Updates
 from qcade.types import Game, QcadeError
 
 RecipeFunction: TypeAlias = Callable[[str], Recipe]
@@ -61,8 +64,8 @@ def catch(game: str) -> Recipe:
         target=HardCopy(period_updates=100),
         replay=Replay(capacity=10_000),
         updates=Updates(start_frames=500, period_decisions=4, batch_size=32),
-        total_frames=10_000,
-        checkpoints=Checkpoints(period_frames=5_000),
+        total_frames=6_000,
+        checkpoints=Checkpoints(period_frames=3_000),
     )
 
 
@@ -120,13 +123,23 @@ def find_recipe(name: str) -> RecipeFunction:
     if not colon:
         raise QcadeError(f'unknown recipe "{name}": {nearest(name, RECIPES)}')
     try:
-        function = getattr(importlib.import_module(module_name), function_name)
-    except (ImportError, AttributeError) as error:
+        function = getattr(import_own(module_name), function_name)
+    except AttributeError as error:
         raise QcadeError(f'recipe "{name}" cannot be imported: {error}') from error
     if not callable(function):
         raise QcadeError(f'recipe "{name}" is no function from a game to a Recipe')
     found: RecipeFunction = function
     return found
+
+
+def import_own(module_name: str) -> ModuleType:
+    """Import a user's module, from the working folder too; QcadeError if that fails."""
+    if "" not in sys.path:
+        sys.path.insert(0, "")
+    try:
+        return importlib.import_module(module_name)
+    except ImportError as error:
+        raise QcadeError(f'module "{module_name}" cannot be imported: {error}') from error
 
 
 def summary(function: RecipeFunction) -> str:

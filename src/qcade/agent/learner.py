@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
-
 import torch
+from torch import Tensor, nn
 
 from qcade.machine import Hardware
 from qcade.networks.q_network import QNetwork
@@ -62,7 +61,7 @@ class Learner:
         for key, value in tensors.items():
             if key.startswith("optimizer."):
                 _, index, name = key.split(".")
-                slots.setdefault(int(index), {})[name] = value
+                slots.setdefault(int(index), {})[name] = value.clone()
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": slots, "param_groups": groups})
         self.updates = updates

@@ -14,8 +14,9 @@ from pathlib import Path
 import torch
 
 from qcade.machine import describe_processor, resolve
-from qcade.recipe import Recipe, differences, from_json, to_json
-from qcade.runs.checkpoint import list_checkpoints
+from qcade.recipe import Recipe
+from qcade.recipe_json import differences, from_json, to_json
+from qcade.runs.checkpoint import list_checkpoints, verify_checkpoint
 from qcade.runs.files import read_json, write_json, writing_to
 from qcade.types import JSON, QcadeError
 
@@ -100,11 +101,14 @@ def create_run(path: Path, recipe: Recipe) -> RunDirectory:
     if directory.recipe_file.is_file():
         changed = differences(directory.recipe(), recipe)
         if changed:
+            longer = all(change.startswith("total_frames") for change in changed)
+            frames = f" --frames {recipe.total_frames}" if longer else ""
             raise QcadeError(
                 f"{path} holds another run ({'; '.join(changed[:3])}): choose another --out, "
-                f"or go on with that one by `qcade resume {path}`"
+                f"or go on with that one by `qcade resume {path}{frames}`"
             )
         return directory
+    origin = provenance(recipe)
     with writing_to(path):
         if path.exists() and any(path.iterdir()):
             names = ", ".join(sorted(p.name for p in path.iterdir())[:3])
@@ -112,14 +116,15 @@ def create_run(path: Path, recipe: Recipe) -> RunDirectory:
         path.mkdir(parents=True, exist_ok=True)
         for folder in (directory.checkpoints, directory.tensorboard):
             folder.mkdir()
-        write_json(path / "provenance.json", provenance(recipe))
+        write_json(path / "provenance.json", origin)
         write_json(directory.recipe_file, to_json(recipe))
     return directory
 
 
 def lengthen_run(directory: RunDirectory, total_frames: int) -> None:
-    """Give a run more frames; QcadeError if that would cut what it has."""
+    """Give a run more frames; QcadeError if that would cut what it has, or it cannot go on."""
     recipe = directory.recipe()
+    verify_checkpoint(directory.newest_checkpoint())
     if total_frames < directory.frames():
         raise QcadeError(
             f"{directory.path} is at frame {directory.frames():,} already: --frames must be more"

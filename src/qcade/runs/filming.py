@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from qcade.agent.actor import Actor
 from qcade.agent.agent import Agent
 from qcade.replay.frames import FrameRing, no_actions
 from qcade.runs.directory import open_run
@@ -98,6 +99,7 @@ def play_one(agent: Agent, seed: int, epsilon: float, most_decisions: int) -> Pl
     """Play the first episode of `open(1, seed)` to its end, or to a number of decisions."""
     stack, height, width = agent.observation_shape
     environments = agent.recipe.game.open(1, seed, 1)
+    actor = Actor(agent.network, agent.actions, agent.hardware, seed)
     ring = FrameRing(stack, 1, height, width, stack, agent.hardware.device)
     tracker = EpisodeTracker(1)
     played = PlayedGame([], [], 0.0, False)
@@ -107,9 +109,9 @@ def play_one(agent: Agent, seed: int, epsilon: float, most_decisions: int) -> Pl
         ring.append(step, no_actions(1))
         while len(played.actions) < most_decisions:
             observation = ring.newest()
-            actions = np.atleast_1d(agent.act(observation, epsilon))
+            actions = actor.act(observation, epsilon)
             environments.send(actions)
-            values = agent.q_values(observation)[0]
+            values = actor.q_values(observation)[0].cpu().numpy()
             step = environments.recv()
             ended = tracker.track(step)
             if ended:

@@ -30,6 +30,7 @@ from qcade.training.loop import Training, run
 from qcade.types import JSON, QcadeError
 
 MEMORY_BESIDE_RING_BYTES = 800_000_000
+MOST_ACTIONS = 18
 WEIGHT_COPIES_PER_CHECKPOINT = 4
 CHECKPOINTS_ON_DISK = 4
 """The newest two, the best, and one that is being written."""
@@ -60,9 +61,14 @@ class Needs:
 def predict_needs(recipe: Recipe) -> Needs:
     """Predict the memory and disk of a run without starting it."""
     height, width = recipe.game.frame_shape
-    network = build_q_network(
-        recipe.torso, recipe.algorithm, (recipe.stack, height, width), actions=18, seed=0
-    )
+    try:
+        network = build_q_network(
+            recipe.torso, recipe.algorithm, (recipe.stack, height, width), MOST_ACTIONS, seed=0
+        )
+    except RuntimeError as error:
+        raise QcadeError(
+            f"{type(recipe.torso).__name__} cannot read {height}x{width} frames: {error}"
+        ) from error
     weights = sum(p.numel() * p.element_size() for p in network.parameters())
     ring = ring_bytes(recipe.ring_rows, recipe.environments, height, width)
     checkpoint = WEIGHT_COPIES_PER_CHECKPOINT * weights + 100_000
@@ -75,7 +81,11 @@ def predict_needs(recipe: Recipe) -> Needs:
 
 
 def check_needs(recipe: Recipe, folder: Path) -> Needs:
-    """Refuse a run that does not fit into memory or disk, with the number that would fit."""
+    """Refuse a run that cannot start, or that does not fit, before anything is written.
+
+    Raises QcadeError: with the number that would fit, or with what the game or device lacks.
+    """
+    recipe.game.open(1, 0, 1).close()
     needs = predict_needs(recipe)
     on_host = resolve(recipe.compute).device.type != "cuda"
     available = available_memory_bytes()
@@ -120,7 +130,7 @@ def carry_out(directory: RunDirectory, recipe: Recipe, console: Console) -> Outc
                 if stop.made:
                     break
             recorder.checkpoint()
-        except (OSError, QcadeError) as error:
+        except OSError as error:
             if not is_disk_full(error):
                 raise
             reserve.unlink(missing_ok=True)

@@ -24,8 +24,8 @@ from qcade.runs.files import flush
 from qcade.training.events import Advanced, EpisodeEnded, Event, Updated
 
 RECENT_EPISODES = 20
-SECONDS_BETWEEN_EPISODE_LINES = 2.0
-SECONDS_BETWEEN_PLAIN_LINES = 10.0
+SECONDS_BETWEEN_LINES_ON_TERMINAL = 2.0
+SECONDS_BETWEEN_LINES_ELSEWHERE = 10.0
 
 
 class Writer(Protocol):
@@ -105,7 +105,7 @@ class TensorBoardFiles:
     def __init__(self, folder: Path, frames: int) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
-        self._writer = SummaryWriter(str(folder), purge_step=frames if frames else None)  # type: ignore[no-untyped-call]
+        self._writer = SummaryWriter(str(folder), purge_step=frames if frames else None)
 
     def write(self, event: Event) -> None:
         """Add an episode's score or the updates' means."""
@@ -120,15 +120,15 @@ class TensorBoardFiles:
         else:
             return
         for name, value in values.items():
-            self._writer.add_scalar(name, value, event.frames)  # type: ignore[no-untyped-call]
+            self._writer.add_scalar(name, value, event.frames)
 
     def flush(self) -> None:
         """Bring the scalars to the disk."""
-        self._writer.flush()  # type: ignore[no-untyped-call]
+        self._writer.flush()
 
     def close(self) -> None:
         """Write the rest and close."""
-        self._writer.close()  # type: ignore[no-untyped-call]
+        self._writer.close()
 
 
 class Screen:
@@ -141,6 +141,11 @@ class Screen:
         self._first = (time.monotonic(), frames)
         self._recent: deque[tuple[float, int]] = deque([self._first], maxlen=20)
         self._last_episode_line = self._last_plain_line = 0.0
+        self._episode_line_period_seconds = (
+            SECONDS_BETWEEN_LINES_ON_TERMINAL
+            if console.is_terminal
+            else SECONDS_BETWEEN_LINES_ELSEWHERE
+        )
         self._frames, self._learning = frames, False
         self._progress = Progress(
             SpinnerColumn(),
@@ -171,7 +176,7 @@ class Screen:
 
     def _show_episode(self, event: EpisodeEnded) -> None:
         now = time.monotonic()
-        if now - self._last_episode_line < SECONDS_BETWEEN_EPISODE_LINES:
+        if now - self._last_episode_line < self._episode_line_period_seconds:
             return
         self._last_episode_line = now
         self._console.print(
@@ -201,7 +206,7 @@ class Screen:
         )
         left = (self._total - event.frames) / rate if rate > 0 else None
         self._progress.update(self._task, completed=event.frames, status=status, left=left)
-        due = now - self._last_plain_line > SECONDS_BETWEEN_PLAIN_LINES
+        due = now - self._last_plain_line > SECONDS_BETWEEN_LINES_ELSEWHERE
         if not self._console.is_terminal and due and rate > 0:
             self._last_plain_line = now
             percent = 100 * event.frames / self._total

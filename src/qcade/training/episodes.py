@@ -37,7 +37,7 @@ class EpisodeTracker:
 
     def state(self) -> dict[str, JSON]:
         """Unfinished episodes as JSON."""
-        return {"scores": self._scores.tolist(), "lengths": self._lengths.tolist()}
+        return {"scores": [*self._scores.tolist()], "lengths": [*self._lengths.tolist()]}
 
     def restore(self, state: dict[str, list[float]]) -> None:
         """Take back what `state` gave."""

@@ -86,7 +86,8 @@ class Training:
 
     def updates_due(self) -> int:
         """Updates that belong to the decisions now being made."""
-        if self.ring.appended_rows < self.recipe.start_rows:
+        decided_rows = self.ring.appended_rows - 1
+        if decided_rows < self.recipe.start_rows:
             return 0
         period = self.recipe.updates.period_decisions
         after = self.decisions + self.recipe.environments
@@ -127,7 +128,8 @@ class Training:
             "episodes": self.episode_count,
             "metric_count": self.metric_count,
         }
-        return Snapshot(dict(self.learner.network.state_dict()), learning, counters)
+        model = self.learner.network.state_dict()
+        return Snapshot(_copied(model), _copied(learning), counters)
 
     def restore(self, snapshot: Snapshot) -> None:
         """Go on from a snapshot of the same recipe, with an empty ring and new games."""
@@ -198,6 +200,10 @@ def _events(training: Training, ended: list[Episode], frames_before: int) -> Ite
         checkpoints.period_episodes, episodes_before, training.episode_count
     ):
         yield CheckpointDue(frames)
+
+
+def _copied(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.detach().clone() for name, tensor in tensors.items()}
 
 
 def _passes(period: int, before: int, after: int) -> bool:

@@ -1,0 +1,150 @@
+"""What a person who types something wrong reads, and what is left on the disk."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from qcade.recipe_json import to_json
+from qcade.recipes import RECIPES
+
+from command import TINY_CATCH, qcade
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ("trian pong", "did you mean train?"),
+        ("train", "which game?"),
+        ("train pongg", 'unknown game "pongg": did you mean pong'),
+        ("train pong --recipe dqm", 'unknown recipe "dqm": did you mean dqn?'),
+        ("train pong --recipe nowhere:mine", 'module "nowhere" cannot be imported'),
+        ("train pong --recipe missing.json", "missing.json cannot be read as a recipe"),
+        ("train pong --replay.capacty 5", "--replay.capacity"),
+        ("train pong --replay.capacity many", "--replay.capacity"),
+        ("train pong --replay.gamma 1.5", "replay.gamma is 1.5; it must be from 0 to 1"),
+        ("train pong --environments 0", "environments is 0; it must be at least 1"),
+        ("train pong --replay.capacity 100", "use at least 20,000"),
+        ("train pong --compute.device tpu", 'unknown device "tpu"'),
+        ("train pong --compute.device cuda:99", 'device "cuda:99" is not there'),
+        ("train pong --game.height 20", "Nature cannot read 20x84 frames"),
+        ("train pong --rom missing.bin", "no ROM file"),
+        ("train --env-id CartPole-v1", "these agents look at single uint8 images"),
+        ("train --env-id Nowhere-v0", 'Gymnasium knows no environment "Nowhere-v0"'),
+        ("resume missing", "there is no run at missing"),
+        ("evaluate missing", "there is no run at missing"),
+        ("recipes rainbov", 'unknown recipe "rainbov"'),
+    ],
+)
+def test_bad_input_is_explained_and_leaves_nothing_behind(
+    words: str,
+    sentence: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    answer = qcade(words, capsys)
+    assert answer.code == 2
+    assert sentence in answer.err
+    assert "Traceback" not in answer.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_memory_that_does_not_fit_is_refused_with_the_number_that_would(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = f"train pong --frames {10**13} --replay.capacity {10**12} --out {tmp_path}/d"
+    answer = qcade(words, capsys)
+    assert answer.code == 2
+    assert "GB of memory (1,000,000,000,000 frames of 84x84)" in answer.err
+    fits = int(answer.err.split("--replay.capacity ")[1].split()[0])
+    assert 20_000 <= fits < 1_000_000_000
+    assert not (tmp_path / "d").exists()
+
+
+def test_a_folder_that_holds_something_else_is_left_as_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "thesis.tex").write_text("years of work")
+    answer = qcade(f"train pong --out {tmp_path}", capsys)
+    assert answer.code == 2
+    assert "holds something else (thesis.tex)" in answer.err
+    assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_another_run_is_not_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert qcade(["train", *TINY_CATCH, "--out", str(tmp_path / "d")], capsys).code == 0
+    answer = qcade(["train", *TINY_CATCH, "--seed", "2", "--out", str(tmp_path / "d")], capsys)
+    assert answer.code == 2
+    assert "seed: 1 -> 2" in answer.err
+    longer = [*TINY_CATCH, "--frames", "1600"]
+    answer = qcade(["train", *longer, "--out", str(tmp_path / "d")], capsys)
+    assert f"qcade resume {tmp_path}/d --frames 1600" in answer.err.replace("\n", "")
+
+
+def test_damaged_checkpoints_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = tmp_path / "d"
+    assert qcade(["train", *TINY_CATCH, "--out", str(run)], capsys).code == 0
+    newest = max((run / "checkpoints").iterdir())
+    for name in ("model.safetensors", "optimizer.safetensors", "state.json", "checksums.json"):
+        whole = (newest / name).read_bytes()
+        (newest / name).write_bytes(whole[: len(whole) // 2])
+        answer = qcade(f"resume {run} --frames 1000", capsys)
+        assert answer.code == 2
+        assert name in answer.err
+        (newest / name).unlink()
+        answer = qcade(f"evaluate {run}", capsys)
+        assert answer.code == 2
+        assert name in answer.err
+        (newest / name).write_bytes(whole)
+    shutil.rmtree(newest)
+    assert qcade(f"resume {run}", capsys).code == 0
+    assert max((run / "checkpoints").iterdir()) == newest
+
+
+def test_the_same_command_again_says_that_it_is_complete(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    first = qcade(["train", *TINY_CATCH], capsys)
+    assert "Complete: 800 frames in runs/catch-catch-1." in first.out
+    again = qcade(["train", *TINY_CATCH], capsys)
+    assert again.code == 0
+    assert "runs/catch-catch-1 is complete (800 frames)." in again.out
+    assert qcade(["train", *TINY_CATCH, "--seed", "2"], capsys).code == 0
+    run = tmp_path / "runs" / "catch-catch-1"
+    assert sorted(p.name for p in run.iterdir()) == [
+        "checkpoints",
+        "metrics.jsonl",
+        "provenance.json",
+        "recipe.json",
+        "tensorboard",
+    ]
+    assert any((run / "tensorboard").iterdir())
+    assert (tmp_path / "runs" / "catch-catch-2" / "recipe.json").exists()
+
+
+def test_recipes_can_be_shown_edited_and_trained(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    listing = qcade("recipes", capsys).out
+    assert all(name in listing for name in RECIPES)
+    assert "--replay.capacity" in qcade("recipes dqn", capsys).out
+    recipe = json.loads(qcade("recipes catch --game catch --json", capsys).out)
+    assert recipe == to_json(RECIPES["catch"]("catch"))
+    recipe["total_frames"] = 16
+    (tmp_path / "mine.json").write_text(json.dumps(recipe))
+    answer = qcade(f"train --recipe {tmp_path}/mine.json --out {tmp_path}/d --seed 5", capsys)
+    assert answer.code == 0
+    written = json.loads((tmp_path / "d" / "recipe.json").read_text())
+    assert (written["total_frames"], written["seed"]) == (16, 5)
+
+
+def test_games_lists_all_of_them(capsys: pytest.CaptureFixture[str]) -> None:
+    listing = qcade("games", capsys).out.splitlines()
+    assert len(listing) == 1 + 1 + 104
+    assert any("space-invaders" in line and "ALE/SpaceInvaders-v5" in line for line in listing)

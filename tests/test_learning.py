@@ -1,0 +1,103 @@
+"""Agents that learn, runs that repeat themselves, scores that are what they say."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from qcade import EpisodeEnded, recipes
+from qcade.agent.agent import Agent
+from qcade.evaluation import evaluate
+from qcade.recipe import Recipe
+from qcade.training.loop import Training, run
+
+from command import TINY_CATCH, metrics_without_time, qcade
+
+TINY_PONG = (
+    "pong --frames 4000 --updates.start-frames 3200 --replay.capacity 2000 --compute.threads 1"
+).split()
+
+
+def trained(recipe: Recipe) -> Agent:
+    training = Training(recipe)
+    for _ in run(training):
+        pass
+    training.close()
+    actions = len(training.environments.action_meanings)
+    return Agent(recipe, training.learner.network.state_dict(), actions)
+
+
+def test_dqn_solves_catch() -> None:
+    agent = trained(recipes.catch("catch"))
+    result = evaluate(agent, agent.recipe.game, episodes=100, epsilon=0.0, seed=3)
+    assert sum(result.scores) / 100 >= 0.95
+
+
+def test_an_agent_that_is_not_trained_does_not_solve_catch() -> None:
+    recipe = dataclasses.replace(recipes.catch("catch"), total_frames=8)
+    agent = trained(recipe)
+    result = evaluate(agent, recipe.game, episodes=100, epsilon=0.0, seed=3)
+    assert sum(result.scores) / 100 < 0.5
+
+
+@pytest.mark.parametrize("words", [TINY_CATCH, TINY_PONG], ids=["catch", "pong"])
+def test_two_processes_with_the_same_seed_write_the_same_metrics(
+    words: list[str], tmp_path: Path
+) -> None:
+    for name, seed in (("one", "1"), ("two", "1"), ("other", "2")):
+        command = [sys.executable, "-m", "qcade", "train", *words, "--seed", seed, "--out", name]
+        subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    one, two, other = (metrics_without_time(tmp_path / name) for name in ("one", "two", "other"))
+    model = sorted((tmp_path / "one" / "checkpoints").iterdir())[-1].name + "/model.safetensors"
+    weights = [(tmp_path / n / "checkpoints" / model).read_bytes() for n in ("one", "two", "other")]
+    assert one == two
+    assert weights[0] == weights[1]
+    assert weights[0] != weights[2]
+    if words is TINY_CATCH:
+        assert one
+        assert one != other
+
+
+def test_scores_of_games_with_lives_are_whole_games() -> None:
+    recipe = dataclasses.replace(recipes.dqn("breakout"), total_frames=16_000, environments=4)
+    training = Training(recipe)
+    lengths = [e.length_decisions for e in run(training) if isinstance(e, EpisodeEnded)]
+    training.close()
+    rows = torch.arange(training.ring.appended_rows - 1)
+    lost_lives = 0
+    for environment in range(4):
+        batch = training.ring.gather(rows, torch.full_like(rows, environment), 1, 1.0)
+        lost_lives += int((batch.discount_t == 0).sum())
+    # Breakout has five lives: every game that ended lost them all.
+    assert len(lengths) > 4
+    assert lost_lives >= 5 * len(lengths)
+    assert min(lengths) > 60
+
+
+def test_the_tutorial_plays_at_its_own_size(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = (
+        "train space-invaders --recipe tutorial --frames 300 --replay.capacity 1000 "
+        f"--compute.threads 1 --out {tmp_path}/e"
+    )
+    assert qcade(words, capsys).code == 0
+    recipe = json.loads((tmp_path / "e" / "recipe.json").read_text())
+    provenance = json.loads((tmp_path / "e" / "provenance.json").read_text())
+    assert provenance["protocol"]["observation"] == "105x80 grey"
+    assert recipe["game"]["frame_skip"] == [2, 5]
+    assert (recipe["replay"]["gamma"], recipe["updates"]["batch_size"]) == (0.9, 64)
+    state = json.loads((max((tmp_path / "e" / "checkpoints").iterdir()) / "state.json").read_text())
+    # One update for every decision once 64 of them are in memory.
+    assert state["counters"] == {
+        "decisions": 100,
+        "updates": 100 - 64,
+        "episodes": 0,
+        "metric_count": 36,
+    }

@@ -1,0 +1,236 @@
+"""Recipes: JSON both ways, and errors that name the field."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from qcade.agent.optimizers import Adam
+from qcade.agent.targets import HardCopy
+from qcade.algorithms.dqn import DQN
+from qcade.algorithms.tutorial import TutorialDQN
+from qcade.networks.streams import Dueling
+from qcade.networks.torsos import TutorialTorso
+from qcade.recipe import Compute, Recipe, Replay, Updates, self_sufficient_capacity, validate
+from qcade.recipe_json import differences, from_json, to_json
+from qcade.recipes import RECIPES, find_recipe
+from qcade.types import QcadeError
+
+PONG = RECIPES["dqn"]("pong")
+
+
+def edited(path: str, value: object) -> dict[str, Any]:
+    """The JSON of a recipe with one field set, at a dotted path."""
+    data: dict[str, Any] = json.loads(json.dumps(to_json(PONG)))
+    *parents, name = path.split(".")
+    part = data
+    for parent in parents:
+        part = part[parent]
+    part[name] = value
+    return data
+
+
+def lacking(name: str) -> dict[str, Any]:
+    return {key: value for key, value in to_json(PONG).items() if key != name}
+
+
+def refusal(data: Any) -> str:
+    with pytest.raises(QcadeError) as caught:
+        from_json(data)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("game", ["pong", "catch"])
+@pytest.mark.parametrize("name", sorted(RECIPES))
+def test_every_recipe_survives_json_unchanged(name: str, game: str) -> None:
+    recipe = RECIPES[name](game)
+    validate(recipe)
+    assert from_json(json.loads(json.dumps(to_json(recipe)))) == recipe
+
+
+def test_settings_that_are_no_default_survive_json_too() -> None:
+    recipe = dataclasses.replace(
+        PONG,
+        torso=TutorialTorso(strides=(8, 3, 3)),
+        algorithm=TutorialDQN(streams=Dueling(hidden=7), output="softmax"),
+        optimizer=Adam(max_gradient_norm=None),
+        replay=Replay(n_step=5, gamma=1),
+    )
+    assert from_json(json.loads(json.dumps(to_json(recipe)))) == recipe
+
+
+def test_fields_that_are_left_out_take_their_defaults() -> None:
+    data = edited("replay", {"capacity": 200_000})
+    assert from_json(data).replay == Replay(capacity=200_000)
+    assert from_json(lacking("seed")).seed == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "also"),
+    [
+        # Unknown fields, with the nearest known one.
+        ("total_frame", 5, "total_frames"),
+        ("replay.capcity", 5, "capacity"),
+        ("algorithm.streams.hiden", 5, "hidden"),
+        # Wrong types.
+        ("replay.capacity", 1e6, "expected int"),
+        ("replay.n_step", True, "expected int"),
+        ("replay.gamma", float("nan"), "expected float"),
+        ("replay", 5, "expected Replay"),
+        ("algorithm", None, "expected Algorithm"),
+        ("algorithm.error", "absolute", "one of huber, squared"),
+        ("optimizer.max_gradient_norm", "ten", "expected"),
+        # Out of range.
+        ("replay.gamma", 1.5, "from 0 to 1"),
+        ("replay.n_step", 0, "at least 1"),
+        ("exploration.end", 2, "from 0 to 1"),
+        ("algorithm.streams.hidden", 0, "at least 1"),
+        ("optimizer.learning_rate", 0, "at least"),
+        # Kinds that are unknown or do not belong there.
+        ("algorithm.kind", "qcade.algorithms.nowhere:DQN", "unknown kind"),
+        ("algorithm.kind", "qcade.algorithms.dqn:Nothing", "cannot be used there"),
+        ("algorithm.kind", "qcade.networks.torsos:Nature", "cannot be used there"),
+        ("algorithm.kind", "qcade.types:Algorithm", "cannot be used there"),
+        ("game.kind", "qcade.cli:main", "cannot be used there"),
+        ("algorithm.streams.kind", "nowhere_at_all:Streams", "--import nowhere_at_all"),
+    ],
+)
+def test_errors_name_the_dotted_path(path: str, value: object, also: str) -> None:
+    text = refusal(edited(path, value))
+    assert path.removesuffix(".kind") in text
+    assert also in text
+
+
+@pytest.mark.parametrize("name", ["name", "game", "algorithm", "target"])
+def test_a_missing_field_is_named(name: str) -> None:
+    assert f"lacks {name}" in refusal(lacking(name))
+
+
+def test_something_else_than_an_object_is_refused() -> None:
+    assert "JSON object" in refusal([1, 2])
+
+
+@pytest.mark.parametrize(
+    ("path", "recipe"),
+    [
+        ("replay.gamma", dataclasses.replace(PONG, replay=Replay(gamma=3))),
+        ("replay.n_step", dataclasses.replace(PONG, replay=Replay(n_step=0))),
+        ("target.period_updates", dataclasses.replace(PONG, target=HardCopy(0))),
+        ("compute.threads", dataclasses.replace(PONG, compute=Compute(threads=-1))),
+    ],
+)
+def test_recipes_made_in_python_are_checked_alike(path: str, recipe: Recipe) -> None:
+    with pytest.raises(QcadeError, match=path):
+        validate(recipe)
+
+
+@pytest.mark.parametrize(
+    ("path", "recipe"),
+    [
+        ("optimizer.max_gradient_norm", dataclasses.replace(PONG, optimizer=Adam(1, 1, -1.0))),
+        ("torso.strides", dataclasses.replace(PONG, torso=TutorialTorso(strides=(0, 2, 2)))),
+        # A person's slip that only shows much later: parts in each other's places.
+        ("torso", dataclasses.replace(PONG, torso=DQN())),  # type: ignore[arg-type]
+        ("total_frames", dataclasses.replace(PONG, total_frames=Replay())),  # type: ignore[arg-type]
+    ],
+)
+def test_bounds_inside_unions_and_tuples_and_the_kinds_of_parts_are_checked(
+    path: str, recipe: Recipe
+) -> None:
+    with pytest.raises(QcadeError, match=path):
+        validate(recipe)
+
+
+def test_a_memory_too_small_to_ever_start_is_refused_with_the_least_that_would_do() -> None:
+    # 80,000 emulator frames are 2,500 rows of 8 environments.
+    assert self_sufficient_capacity(PONG) == 20_000
+    validate(dataclasses.replace(PONG, replay=Replay(capacity=20_000)))
+    with pytest.raises(QcadeError, match=r"replay\.capacity.*20,000"):
+        validate(dataclasses.replace(PONG, replay=Replay(capacity=19_999)))
+
+
+def test_updates_start_when_the_recipe_says_but_never_before_a_transition_is_whole() -> None:
+    assert PONG.start_rows == 2_500
+    at_once = dataclasses.replace(PONG, updates=Updates(start_frames=0), replay=Replay(n_step=5))
+    assert at_once.start_rows == 6
+
+
+PART_MODULE = """
+from dataclasses import dataclass
+from pathlib import Path
+from qcade.networks.torsos import Nature
+
+Path(__file__).with_name("it_ran").touch()
+
+@dataclass(frozen=True)
+class MyTorso(Nature):
+    width: int = 3
+"""
+
+
+def test_a_strangers_module_is_refused_and_does_not_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "strangers_part.py").write_text(PART_MODULE)
+    monkeypatch.syspath_prepend(tmp_path)
+    data = edited("torso", {"kind": "strangers_part:MyTorso", "width": 9})
+    text = refusal(data)
+    assert "torso" in text
+    assert "--import strangers_part" in text
+    assert not (tmp_path / "it_ran").exists()
+    assert "strangers_part" not in sys.modules
+
+    # The same file is read once the person has imported the module themselves.
+    module = importlib.import_module("strangers_part")
+    assert (tmp_path / "it_ran").exists()
+    assert from_json(data).torso == module.MyTorso(width=9)
+    del sys.modules["strangers_part"]
+
+
+RECIPE_MODULE = """
+import dataclasses
+from qcade import recipes
+
+def mine(game):
+    return dataclasses.replace(recipes.dqn(game), name="mine", seed=77)
+
+nothing = 5
+"""
+
+
+def test_recipes_are_found_by_name_and_in_modules_of_ones_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "own_recipes_for_test.py").write_text(RECIPE_MODULE)
+    monkeypatch.syspath_prepend(tmp_path)
+    assert find_recipe("dqn")("pong") == PONG
+    found = find_recipe("own_recipes_for_test:mine")("breakout")
+    assert (found.name, found.seed, found.game.slug) == ("mine", 77, "breakout")
+    for wrong in ("own_recipes_for_test:yours", "own_recipes_for_test:nothing", "nowhere"):
+        with pytest.raises(QcadeError, match=wrong):
+            find_recipe(wrong)
+    del sys.modules["own_recipes_for_test"]
+
+
+def test_an_unknown_recipe_names_the_nearest_known_ones() -> None:
+    with pytest.raises(QcadeError, match=r'"duelling".*did you mean dueling'):
+        find_recipe("duelling")
+
+
+def test_differences_name_the_changed_paths_and_nothing_else() -> None:
+    replay, algorithm = Replay(gamma=0.9), DQN(streams=Dueling())
+    other = dataclasses.replace(PONG, seed=2, replay=replay, algorithm=algorithm)
+    assert differences(PONG, PONG) == []
+    assert differences(PONG, other) == [
+        "algorithm.streams.kind: qcade.networks.streams:Plain -> qcade.networks.streams:Dueling",
+        "replay.gamma: 0.99 -> 0.9",
+        "seed: 1 -> 2",
+    ]
+    one_sided = differences(PONG, dataclasses.replace(PONG, torso=TutorialTorso()))
+    assert [line.partition(":")[0] for line in one_sided] == ["torso.kind", "torso.strides"]

@@ -1,0 +1,138 @@
+"""Evaluations, videos and loaded agents of a real, small run on Pong."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+import qcade
+from qcade.evaluation import evaluate
+from qcade.runs.filming import play_one
+
+from command import qcade as run_qcade
+
+ROOT = Path(__file__).parent.parent
+PONG = (
+    "pong --frames 1600 --updates.start-frames 800 --replay.capacity 1000 --compute.threads 1"
+).split()
+
+
+@pytest.fixture(scope="module")
+def pong_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from qcade.cli import run_command
+
+    run = tmp_path_factory.mktemp("runs") / "pong-dqn-1"
+    assert run_command(["train", *PONG, "--out", str(run)]) == 0
+    return run
+
+
+def test_evaluation_prints_one_json_object_with_its_protocol(
+    pong_run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answer = run_qcade(
+        f"evaluate {pong_run} --episodes 3 --sticky-actions 0.25 --seed 4 --json", capsys
+    )
+    result = json.loads(answer.out)
+    assert (result["episodes"], len(result["scores"])) == (3, 3)
+    assert result["mean"] == pytest.approx(sum(result["scores"]) / 3)
+    assert result["median"] == sorted(result["scores"])[1]
+    assert result["human_normalized"] == pytest.approx((result["mean"] + 20.7) / (14.6 + 20.7))
+    protocol = result["protocol"]
+    assert (protocol["sticky_actions"], protocol["noop_max"], protocol["epsilon"]) == (
+        0.25,
+        30,
+        0.001,
+    )
+    assert {"ale_py", "qcade", "action_set", "max_episode_frames", "seed"} <= protocol.keys()
+    [file] = (pong_run / "evaluations").iterdir()
+    assert json.loads(file.read_text()) == result
+
+
+def test_an_evaluation_repeats_itself(pong_run: Path) -> None:
+    agent = qcade.load(pong_run)
+    once = evaluate(agent, agent.recipe.game, episodes=5, epsilon=0.5, seed=1)
+    again = evaluate(agent, agent.recipe.game, episodes=5, epsilon=0.5, seed=1)
+    other = evaluate(agent, agent.recipe.game, episodes=5, epsilon=0.5, seed=2)
+    assert once == again
+    assert once.lengths_decisions != other.lengths_decisions
+    assert len(once.scores) == 5
+
+
+@pytest.mark.parametrize("overlay", [True, False])
+def test_a_video_shows_the_game_that_was_played(
+    overlay: bool, pong_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "v.mp4"
+    words = f"video {pong_run} --out {file} --seconds 5 --seed 3"
+    answer = run_qcade(words + ("" if overlay else " --no-overlay"), capsys)
+    assert answer.code == 0
+    with av.open(str(file)) as container:
+        pictures = [f.to_ndarray(format="rgb24") for f in container.decode(video=0)]
+        rate = container.streams.video[0].average_rate
+    assert len(pictures) == 300
+    assert rate == 60
+    assert pictures[0].shape == (630 + 56 * overlay, 480, 3)
+    # Pong's brown field and green paddle, in colour.
+    assert np.abs(pictures[100][300, 240].astype(int) - (144, 72, 17)).max() < 12
+    if overlay:
+        assert (pictures[100][630:].max(), pictures[100][630:].min()) > (200, 40)
+
+
+def test_a_filmed_game_has_the_score_of_the_played_one(pong_run: Path) -> None:
+    agent = qcade.load(pong_run)
+    played = play_one(agent, seed=5, epsilon=0.1, most_decisions=10_000)
+    filmed = list(agent.recipe.game.film(5, played.actions))
+    assert played.is_whole
+    assert sum(step.reward for step in filmed) == played.score
+    assert len(filmed) == len(played.actions)
+
+
+def test_loaded_agents_refuse_what_they_were_not_trained_on(pong_run: Path) -> None:
+    agent = qcade.load(pong_run)
+    assert isinstance(agent.act(np.zeros((4, 84, 84), np.uint8)), int)
+    with pytest.raises(qcade.QcadeError, match=r"trained on uint8 observations of shape \(4, 84"):
+        agent.act(np.zeros((84, 84, 4), np.uint8))
+    with pytest.raises(qcade.QcadeError, match="float32"):
+        agent.act(np.zeros((4, 84, 84), np.float32))
+    with pytest.raises(qcade.QcadeError, match="no checkpoint"):
+        qcade.load(pong_run, checkpoint="1599")
+
+
+def test_the_examples_of_the_library_page_run(
+    pong_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(pong_run, tmp_path / "runs" / "pong-dqn-1")
+    monkeypatch.chdir(tmp_path)
+    page = (ROOT / "docs" / "library.md").read_text()
+    examples = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    assert len(examples) >= 2
+    for example in examples:
+        exec(compile(example, "docs/library.md", "exec"), {})
+
+
+def test_a_rom_file_and_a_gymnasium_id_train(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from ale_py import roms
+
+    rom = tmp_path / "my cartridge.a26"
+    rom.write_bytes(Path(str(roms.get_rom_path("breakout"))).read_bytes())
+    small = "--frames 64 --updates.start-frames 32 --replay.capacity 64 --environments 2".split()
+    answer = run_qcade(
+        ["train", "breakout", "--rom", str(rom), *small, "--out", str(tmp_path / "r")], capsys
+    )
+    assert answer.code == 0, answer.err
+    answer = run_qcade(
+        ["train", "--env-id", "ALE/Breakout-v5", *small, "--out", str(tmp_path / "g")], capsys
+    )
+    assert answer.code == 0, answer.err
+    answer = run_qcade(f"video {tmp_path}/g --seconds 1 --out {tmp_path}/g.mp4", capsys)
+    assert answer.code == 0, answer.err
+    protocol = json.loads((tmp_path / "g" / "provenance.json").read_text())["protocol"]
+    assert protocol["registered"]["repeat_action_probability"] == 0.25
