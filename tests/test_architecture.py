@@ -29,6 +29,8 @@ LEVELS: list[set[str]] = [
     {"training"},
     {"runs", "evaluation", "video"},
     {"options"},
+    {"terminal"},
+    {"cli_background"},
     {"cli"},
     {"__init__", "__main__"},
 ]

@@ -15,7 +15,8 @@ from qcade import EpisodeEnded, recipes
 from qcade.agent.agent import Agent
 from qcade.evaluation import evaluate
 from qcade.recipe import Recipe
-from qcade.training.loop import Training, run
+from qcade.training.loop import run
+from qcade.training.state import Training
 
 from command import TINY_CATCH, metrics_without_time, qcade
 

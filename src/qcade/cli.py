@@ -7,24 +7,18 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import tyro
-from rich.console import Console
 from rich.table import Table
 
 from qcade.checks import nearest
+from qcade.cli_background import attach, detach, resume_all, show_runs, stop
 from qcade.recipe_json import to_json
+from qcade.terminal import RUNS, RunPath, errors, own_modules, parse, screen
 from qcade.types import JSON, QcadeError
 
-OptionsType = TypeVar("OptionsType")
-
 BAD_INPUT, INTERRUPTED = 2, 130
-
-screen = Console(highlight=False, soft_wrap=True)
-errors = Console(stderr=True, highlight=False, soft_wrap=True)
-
-RunPath = Annotated[Path, tyro.conf.Positional]
 
 
 def main() -> None:
@@ -60,30 +54,46 @@ def train(words: list[str]) -> None:
     from qcade.runs.recording import check_needs
 
     options, recipe = parse_train(words)
-    path = options.out or run_for(Path("runs"), recipe)
+    path = options.out or run_for(RUNS, recipe)
     check_needs(recipe, path)
-    _carry_out(create_run(path, recipe).path)
+    own_module, colon, _ = (options.recipe or "").partition(":")
+    if colon and not str(options.recipe).endswith(".json"):
+        own_modules.extend(["--import", own_module])
+    _carry_out(create_run(path, recipe).path, options.detach)
 
 
 @dataclass(frozen=True)
 class ResumeOptions:
     """Go on with a run from its newest checkpoint."""
 
-    run: RunPath
-    """The run directory."""
+    run: Annotated[Path | None, tyro.conf.Positional] = None
+    """The run directory; with --all the folder of the runs, which is runs by default."""
     frames: int | None = None
     """A new, greater length of the run in emulator frames."""
+    detach: bool = False
+    """Go on in the background; the terminal can be closed."""
+    all: bool = False
+    """Go on, in the background, with every run that crashed or went down with the machine."""
 
 
 def resume(words: list[str]) -> None:
     """Go on with a run from its newest checkpoint"""
     from qcade.runs.directory import lengthen_run, open_run
+    from qcade.runs.lock import hold
 
-    options = _parse(ResumeOptions, "resume", words)
+    options = parse(ResumeOptions, "resume", words)
+    if options.all:
+        if options.frames is not None:
+            raise QcadeError("--frames makes one run longer: name it instead of --all")
+        resume_all(options.run or RUNS)
+        return
+    if options.run is None:
+        raise QcadeError("which run? `qcade runs` lists them; --all takes up those that crashed")
     directory = open_run(options.run)
     if options.frames is not None:
-        lengthen_run(directory, options.frames)
-    _carry_out(directory.path)
+        with hold(directory.path):
+            lengthen_run(directory, options.frames)
+    _carry_out(directory.path, options.detach)
 
 
 @dataclass(frozen=True)
@@ -114,7 +124,7 @@ def evaluate(words: list[str]) -> None:
     """Play whole games under a stated protocol and print the scores"""
     from qcade.runs.evaluating import EvaluationRequest, evaluate_run
 
-    options = _parse(EvaluateOptions, "evaluate", words)
+    options = parse(EvaluateOptions, "evaluate", words)
     changes: dict[str, JSON] = {
         name: value
         for name in ("sticky_actions", "noop_max", "max_episode_frames")
@@ -154,7 +164,7 @@ def video(words: list[str]) -> None:
     """Write a video of one game of a trained agent"""
     from qcade.runs.filming import VideoRequest, film_run
 
-    options = _parse(VideoOptions, "video", words)
+    options = parse(VideoOptions, "video", words)
     request = VideoRequest(
         options.out,
         options.checkpoint,
@@ -187,7 +197,7 @@ def show_recipes(words: list[str]) -> None:
     from qcade.recipe_json import flatten
     from qcade.recipes import RECIPES, find_recipe, summary
 
-    options = _parse(RecipesOptions, "recipes", words)
+    options = parse(RecipesOptions, "recipes", words)
     if options.name is None:
         for name, function in RECIPES.items():
             screen.print(f"  {name:<12} {summary(function)}", markup=False)
@@ -214,7 +224,7 @@ def show_games(words: list[str]) -> None:
     from qcade.games.names import all_games, gymnasium_id
     from qcade.games.scores import HUMAN_RANDOM
 
-    _parse(GamesOptions, "games", words)
+    parse(GamesOptions, "games", words)
     table = Table("game", "Gymnasium id", "random player", "human tester", box=None)
     table.add_row("catch", "(built in, no ROM)", "", "")
     for name in all_games():
@@ -227,6 +237,9 @@ def show_games(words: list[str]) -> None:
 COMMANDS: dict[str, Callable[[list[str]], None]] = {
     "train": train,
     "resume": resume,
+    "runs": show_runs,
+    "attach": attach,
+    "stop": stop,
     "evaluate": evaluate,
     "video": video,
     "recipes": show_recipes,
@@ -241,14 +254,11 @@ def _import_own_modules(words: list[str]) -> list[str]:
 
     position = words.index("--import")
     import_own(words[position + 1])
+    own_modules.extend(words[position : position + 2])
     return _import_own_modules(words[:position] + words[position + 2 :])
 
 
-def _parse(cls: type[OptionsType], command: str, words: list[str]) -> OptionsType:
-    return tyro.cli(cls, prog=f"qcade {command}", args=words)
-
-
-def _carry_out(path: Path) -> None:
+def _carry_out(path: Path, detached: bool) -> None:
     from qcade.runs.directory import open_run
     from qcade.runs.recording import carry_out
 
@@ -256,6 +266,9 @@ def _carry_out(path: Path) -> None:
     recipe = directory.recipe()
     if directory.is_complete():
         screen.print(f"{path} is complete ({directory.frames():,} frames).")
+    elif detached:
+        detach(path)
+        return
     else:
         outcome = carry_out(directory, recipe, screen)
         if outcome == "interrupted":

@@ -34,6 +34,8 @@ class TrainOptions:
     """Your own ROM file of the game."""
     env_id: str | None = None
     """A Gymnasium environment with image observations, instead of GAME."""
+    detach: bool = False
+    """Train in the background; the terminal can be closed."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class TrainWords:
     """Train an agent; the same command again goes on, or says that the run is complete."""
 
     options: Annotated[TrainOptions, tyro.conf.arg(name="")]
-    settings: Annotated[Recipe, tyro.conf.arg(name="")]
+    settings: Annotated[Recipe, tyro.conf.arg(name=""), tyro.conf.FlagConversionOff]
 
 
 def parse_train(words: list[str]) -> tuple[TrainOptions, Recipe]:
@@ -57,7 +59,7 @@ def parse_train(words: list[str]) -> tuple[TrainOptions, Recipe]:
         prog="qcade train",
         args=words,
         default=TrainWords(TrainOptions(), base),
-        config=(tyro.conf.AvoidSubcommands, tyro.conf.FlagConversionOff),
+        config=(tyro.conf.AvoidSubcommands,),
     )
     options, recipe = parsed.options, parsed.settings
     if options.game is not None and game is None:

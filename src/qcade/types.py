@@ -116,6 +116,14 @@ class Environments(Protocol):
         """Wait for the decisions that `send` started."""
         ...
 
+    def reseed(self, environments: IntArray, seeds: IntArray) -> UInt8Array:
+        """Open an episode that follows from its seed alone in some environments.
+
+        Takes int64 [n] and [n]; returns their first frames, uint8 [n, H, W]. To be called between
+        `recv` and `send`.
+        """
+        ...
+
     def close(self) -> None:
         """Free the emulators."""
         ...
@@ -142,6 +150,11 @@ class Game(abc.ABC):
     @abc.abstractmethod
     def open(self, environments: int, seed: int, threads: int = 0) -> Environments:
         """Start E environments whose randomness follows from `seed`; 0 threads means all cores."""
+
+    @property
+    @abc.abstractmethod
+    def is_replayable(self) -> bool:
+        """Whether seeds and actions bring back every frame exactly."""
 
     @property
     @abc.abstractmethod

@@ -104,6 +104,11 @@ class Atari(Game):
         )
 
     @property
+    def is_replayable(self) -> bool:
+        """Yes: the emulator is deterministic."""
+        return True
+
+    @property
     def pictures_per_second(self) -> float:
         """The emulator's 60 frames a second."""
         return atari_film.FRAMES_PER_SECOND

@@ -51,6 +51,11 @@ class Catch(Game):
         return CatchEnvironments(environment_seeds(seed, environments))
 
     @property
+    def is_replayable(self) -> bool:
+        """Yes."""
+        return True
+
+    @property
     def pictures_per_second(self) -> float:
         """Slow enough to follow the ball."""
         return 6.0
@@ -120,6 +125,14 @@ class CatchEnvironments:
             discount=(~self._ended).astype(np.float32),
             first=first,
         )
+
+    def reseed(self, environments: IntArray, seeds: IntArray) -> UInt8Array:
+        """Open episodes from new randomness: int64 [n] and [n] -> uint8 [n, H, W]."""
+        for i, seed in zip(environments, seeds, strict=True):
+            self._randomness[i] = np.random.Generator(np.random.PCG64(int(seed)))
+        self._open_episodes(np.isin(np.arange(len(self._row)), environments))
+        self._ended[environments] = False
+        return self._draw()[environments]
 
     def close(self) -> None:
         """Do nothing: there is nothing to free."""

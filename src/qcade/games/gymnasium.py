@@ -75,6 +75,11 @@ class GymnasiumGame(Game):
         )
 
     @property
+    def is_replayable(self) -> bool:
+        """No promise: environments of others may depend on anything."""
+        return False
+
+    @property
     def pictures_per_second(self) -> float:
         """The environment's own rate where it names one, else 30."""
         made = self._make()

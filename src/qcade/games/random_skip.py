@@ -78,6 +78,11 @@ class RandomSkipAtari(Game):
         )
 
     @property
+    def is_replayable(self) -> bool:
+        """Yes: the emulator is deterministic."""
+        return True
+
+    @property
     def pictures_per_second(self) -> float:
         """The emulator's 60 frames a second."""
         return FRAMES_PER_SECOND

@@ -74,6 +74,14 @@ class GymnasiumEnvironments:
         pending, self._pending = self._pending, None
         return pending.result()
 
+    def reseed(self, environments: IntArray, seeds: IntArray) -> UInt8Array:
+        """Reset some environments with seeds: int64 [n] and [n] -> uint8 [n, H, W]."""
+        if self._pending is not None:
+            raise ValueError("receive the decisions under way before reseeding")
+        for i, seed in zip(environments, seeds, strict=True):
+            self._seeds[i] = int(seed)
+        return np.stack([self._open_episode(int(i)) for i in environments])
+
     def close(self) -> None:
         """Wait for the thread and close the environments; closing twice is harmless."""
         self._thread.shutdown(wait=True)

@@ -7,6 +7,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
+from qcade.networks.layers import before_relu, output
 from qcade.types import Positive, Streams
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "elu": nn.ELU}
@@ -14,7 +15,9 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "elu": nn.ELU}
 
 def _two_layers(features: int, hidden: int, outputs: int, activation: str) -> nn.Sequential:
     return nn.Sequential(
-        nn.Linear(features, hidden), ACTIVATIONS[activation](), nn.Linear(hidden, outputs)
+        before_relu(nn.Linear(features, hidden)),
+        ACTIVATIONS[activation](),
+        output(nn.Linear(hidden, outputs)),
     )
 
 

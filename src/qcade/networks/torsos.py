@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from qcade.networks.layers import before_elu, before_relu
 from qcade.types import Positive, Torso
 
 
@@ -16,11 +17,11 @@ class Nature(Torso):
     def build(self, stack: int, height: int, width: int) -> nn.Module:
         """Make a module from float [B, S, H, W] to float [B, features]; 3,136 for 84x84."""
         return nn.Sequential(
-            nn.Conv2d(stack, 32, 8, 4),
+            before_relu(nn.Conv2d(stack, 32, 8, 4)),
             nn.ReLU(),
-            nn.Conv2d(32, 64, 4, 2),
+            before_relu(nn.Conv2d(32, 64, 4, 2)),
             nn.ReLU(),
-            nn.Conv2d(64, 64, 3, 1),
+            before_relu(nn.Conv2d(64, 64, 3, 1)),
             nn.ReLU(),
             nn.Flatten(),
         )
@@ -37,11 +38,11 @@ class TutorialTorso(Torso):
         """Make a module from float [B, S, H, W] to float [B, features]; 1,280 for 105x80."""
         first, second, third = self.strides
         return nn.Sequential(
-            nn.Conv2d(stack, 32, 8, first),
+            before_elu(nn.Conv2d(stack, 32, 8, first)),
             nn.ELU(),
-            nn.Conv2d(32, 64, 3, second),
+            before_elu(nn.Conv2d(32, 64, 3, second)),
             nn.ELU(),
-            nn.Conv2d(64, 64, 3, third),
+            before_elu(nn.Conv2d(64, 64, 3, third)),
             nn.ELU(),
             nn.Flatten(),
         )

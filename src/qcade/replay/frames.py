@@ -38,7 +38,17 @@ class FrameRing:
         self._discounts = torch.zeros(size, dtype=torch.float32, device=device)
         self._firsts = torch.zeros(size, dtype=torch.bool, device=device)
         self._every_environment = torch.arange(environments, device=device)
-        self.appended_rows = 0
+        self.start_at(0, opening_row=0)
+
+    def start_at(self, next_row: int, opening_row: int) -> None:
+        """Empty the ring; the next row is `next_row` of a run whose memory opened at another."""
+        self.appended_rows = self._first_kept_row = next_row
+        self.opening_row = opening_row
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was appended since `start_at`."""
+        return self.appended_rows == self._first_kept_row
 
     def append(self, step: TimeStep, actions: IntArray) -> None:
         """Add one row: what arrived, and the actions int64 [E] that led there."""
@@ -63,8 +73,9 @@ class FrameRing:
 
         Of these, those that `is_start` refuses are the last of an episode.
         """
-        oldest = max(0, self.appended_rows - self.rows)
-        low = oldest + self.stack - 1 if oldest > 0 else 0
+        oldest = max(self.opening_row, self.appended_rows - self.rows)
+        # The opening row opens an episode everywhere, so no stack reaches back beyond it.
+        low = oldest if oldest == self.opening_row else oldest + self.stack - 1
         return low, self.appended_rows - n_step
 
     def is_start(self, row: Tensor, environment: Tensor) -> Tensor:

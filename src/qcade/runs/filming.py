@@ -74,7 +74,8 @@ def film_run(run: Path, request: VideoRequest) -> Film:
     with VideoFile(path, game.pictures_per_second) as file:
         most_decisions = round(request.seconds * game.pictures_per_second)
         played = play_one(agent, request.seed, request.epsilon, most_decisions)
-        steps = zip(game.film(request.seed, played.actions), played.actions, played.q_values)  # noqa: B905
+        filmed = game.film(request.seed, played.actions)
+        steps = zip(filmed, played.actions, played.q_values, strict=False)
         for number, (step, action, q_values) in enumerate(steps, 1):
             score += step.reward
             text = f"{game.slug.replace('_', ' ')}   score {score:,.0f}   step {number:,}"

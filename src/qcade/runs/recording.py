@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import signal
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 from typing import Literal
 
 from rich.console import Console
@@ -24,9 +22,14 @@ from qcade.runs.checkpoint import (
 )
 from qcade.runs.directory import RunDirectory
 from qcade.runs.files import is_disk_full
+from qcade.runs.lock import hold
+from qcade.runs.progress_file import ProgressFile
+from qcade.runs.status import PROGRESS_FILE
+from qcade.runs.stopping import StopRequest, stop_requests
 from qcade.runs.writers import MetricsFile, RecentScores, Screen, TensorBoardFiles, Writer
 from qcade.training.events import CheckpointDue, EpisodeEnded
-from qcade.training.loop import Training, run
+from qcade.training.loop import run
+from qcade.training.state import Training
 from qcade.types import JSON, QcadeError
 
 MEMORY_BESIDE_RING_BYTES = 800_000_000
@@ -36,14 +39,6 @@ CHECKPOINTS_ON_DISK = 4
 """The newest two, the best, and one that is being written."""
 
 Outcome = Literal["complete", "interrupted"]
-
-
-@dataclass
-class StopRequest:
-    """Set from a signal handler; the loop looks at it between two events."""
-
-    made: bool = False
-    """Whether somebody wants the run to save and stop."""
 
 
 @dataclass(frozen=True)
@@ -115,13 +110,20 @@ def check_needs(recipe: Recipe, folder: Path) -> Needs:
 
 def carry_out(directory: RunDirectory, recipe: Recipe, console: Console) -> Outcome:
     """Start the run, or go on from its newest checkpoint, until its end or an interrupt."""
+    with hold(directory.path), stop_requests(directory.path) as stop:
+        return _carry_out(directory, recipe, console, stop)
+
+
+def _carry_out(
+    directory: RunDirectory, recipe: Recipe, console: Console, stop: StopRequest
+) -> Outcome:
     needs = check_needs(recipe, directory.path)
     resumed = list_checkpoints(directory.checkpoints)
     snapshot, state = load_checkpoint(resumed[-1]) if resumed else (None, {})
-    with _reserve(directory.path / ".reserve", needs.checkpoint_bytes) as reserve, _stop() as stop:
+    with _reserve(directory.path / ".reserve", needs.checkpoint_bytes) as reserve:
         training = Training(recipe, snapshot)
         keep_bytes = int(str(state.get("metrics_bytes", 0)))
-        recorder = Recorder(directory, training, console, keep_bytes)
+        recorder = Recorder(directory, training, console, keep_bytes, stop)
         try:
             for event in run(training):
                 recorder.write(event)
@@ -154,6 +156,7 @@ class Recorder:
     training: Training
     console: Console
     keep_metrics_bytes: int
+    stop: StopRequest
     scores: RecentScores = field(default_factory=RecentScores)
 
     def __post_init__(self) -> None:
@@ -162,6 +165,13 @@ class Recorder:
         self._writers: list[Writer] = [
             self._metrics,
             TensorBoardFiles(self.directory.tensorboard, frames),
+            ProgressFile(
+                self.directory.path / PROGRESS_FILE,
+                self.training.recipe.total_frames,
+                frames,
+                self.scores,
+                self.stop,
+            ),
             Screen(self.console, self.training.recipe.total_frames, frames, self.scores),
         ]
         self._saved_frames = -1
@@ -206,23 +216,6 @@ def _reserve(path: Path, size_bytes: int) -> Iterator[Path]:
         yield path
     finally:
         path.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def _stop() -> Iterator[StopRequest]:
-    """Let the first interrupt or SIGTERM ask for a stop, and the second interrupt leave at once."""
-    request = StopRequest()
-
-    def ask(number: int, frame: FrameType | None) -> None:
-        request.made = True
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield request
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _gigabytes(size: int) -> str:

@@ -211,16 +211,17 @@ class Screen:
             self._last_plain_line = now
             percent = 100 * event.frames / self._total
             self._console.print(
-                f"{percent:5.1f}%  {status}  {_duration(left)} left", highlight=False
+                f"{percent:5.1f}%  {status}  {duration(left)} left", highlight=False
             )
 
 
 class _TimeLeft(ProgressColumn):
     def render(self, task: Task) -> Text:
-        return Text(f"{_duration(task.fields.get('left'))} left")
+        return Text(f"{duration(task.fields.get('left'))} left")
 
 
-def _duration(seconds: float | None) -> str:
+def duration(seconds: float | None) -> str:
+    """Seconds as h:mm:ss or m:ss; a question mark for None."""
     if seconds is None:
         return "?"
     minutes, rest = divmod(int(seconds), 60)

@@ -1,7 +1,8 @@
-"""Scores and lengths of the episodes that E environments are playing."""
+"""Scores, lengths and fingerprints of the episodes that E environments are playing."""
 
 from __future__ import annotations
 
+import zlib
 from typing import NamedTuple
 
 import numpy as np
@@ -13,33 +14,48 @@ class Episode(NamedTuple):
     """An episode that has ended."""
 
     environment: int
+    """Which of the E environments played it."""
+    first_row: int
+    """Row of its first frame."""
     score: float
+    """Sum of raw rewards."""
     length_decisions: int
+    """Decisions from its first frame to its last."""
+    frames_crc: int
+    """CRC-32 of all its frames as the agent saw them, first and last included."""
 
 
 class EpisodeTracker:
-    """Adds up raw rewards between the frames that open episodes."""
+    """Adds up raw rewards and frames between the rows that open episodes."""
 
-    def __init__(self, environments: int) -> None:
+    def __init__(self, environments: int, first_row: int = 0) -> None:
+        self.row = first_row - 1
+        self._first_rows = np.full(environments, first_row, dtype=np.int64)
         self._scores = np.zeros(environments)
-        self._lengths = np.zeros(environments, dtype=np.int64)
+        self._crcs = [0] * environments
 
     def track(self, step: TimeStep) -> list[Episode]:
         """Take one row in; return the episodes whose successor it opens."""
-        ended = [
-            Episode(int(i), float(self._scores[i]), int(self._lengths[i]))
-            for i in np.flatnonzero(step.first)
-            if self._lengths[i]
-        ]
+        self.row += 1
+        ended = []
+        for i in np.flatnonzero(step.first):
+            length = self.row - 1 - int(self._first_rows[i])
+            if length > 0:
+                first_row, score = int(self._first_rows[i]), float(self._scores[i])
+                ended.append(Episode(int(i), first_row, score, length, self._crcs[i]))
+            self._first_rows[i] = self.row
+            self._crcs[i] = 0
         self._scores = np.where(step.first, 0.0, self._scores + step.reward)
-        self._lengths = np.where(step.first, 0, self._lengths + 1)
+        for environment, frame in enumerate(step.frame):
+            crc = self._crcs[environment]
+            self._crcs[environment] = zlib.crc32(np.ascontiguousarray(frame).data, crc)
         return ended
 
     def state(self) -> dict[str, JSON]:
-        """Unfinished episodes as JSON."""
-        return {"scores": [*self._scores.tolist()], "lengths": [*self._lengths.tolist()]}
-
-    def restore(self, state: dict[str, list[float]]) -> None:
-        """Take back what `state` gave."""
-        self._scores = np.array(state["scores"], dtype=np.float64)
-        self._lengths = np.array(state["lengths"], dtype=np.int64)
+        """Unfinished episodes as JSON: equal states mean that equal games are under way."""
+        return {
+            "row": self.row,
+            "first_rows": [*self._first_rows.tolist()],
+            "scores": [*self._scores.tolist()],
+            "crcs": [*self._crcs],
+        }

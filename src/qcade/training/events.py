@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
+
+from qcade.types import IntArray
 
 
 @dataclass(frozen=True)
@@ -16,12 +18,37 @@ class EpisodeEnded:
     """Number of the episode in the run, from 1."""
     environment: int
     """Which of the E environments played it."""
+    first_row: int
+    """Row of its first frame: one row a decision of all environments."""
     score: float
     """Sum of raw rewards."""
     length_decisions: int
     """Decisions from the reset to the end."""
+    frames_crc: int
+    """CRC-32 of all its frames as the agent saw them."""
     epsilon: float
     """Probability of a random action at its end."""
+
+
+class Seeding(NamedTuple):
+    """An environment opened an episode that follows from a seed alone."""
+
+    row: int
+    """Row of the episode's first frame."""
+    environment: int
+    """Which of the E environments."""
+    seed: int
+    """The emulator's seed."""
+
+
+@dataclass(frozen=True)
+class Started:
+    """The environments were opened with an empty memory."""
+
+    frames: int
+    """Emulator frames of the run so far."""
+    seedings: tuple[Seeding, ...]
+    """How each of the E environments was seeded."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +61,10 @@ class Advanced:
     """Gradient updates of the run so far."""
     epsilon: float
     """Probability of a random action now."""
+    actions: IntArray
+    """int64 [E]: what was sent."""
+    seedings: tuple[Seeding, ...]
+    """Environments that were seeded anew with this row."""
 
 
 @dataclass(frozen=True)
@@ -56,4 +87,4 @@ class CheckpointDue:
     """Emulator frames of the run so far."""
 
 
-Event: TypeAlias = EpisodeEnded | Advanced | Updated | CheckpointDue
+Event: TypeAlias = Started | EpisodeEnded | Advanced | Updated | CheckpointDue

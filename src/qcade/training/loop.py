@@ -7,153 +7,22 @@ when the actions were sent, so a run is deterministic although learning and play
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
-import numpy as np
-import torch
-from torch import Tensor
-
-from qcade.agent.actor import Actor
-from qcade.agent.learner import Learner
-from qcade.machine import Hardware, keep_freed_memory, resolve
-from qcade.networks.q_network import build_q_network
-from qcade.recipe import Recipe, validate
-from qcade.replay.frames import FrameRing, no_actions
-from qcade.replay.samplers import UniformSampler
-from qcade.training.episodes import Episode, EpisodeTracker
-from qcade.training.events import Advanced, CheckpointDue, EpisodeEnded, Event, Updated
-from qcade.types import JSON, Environments, IntArray, TimeStep
+from qcade.recipe import Recipe
+from qcade.replay.frames import no_actions
+from qcade.training.episodes import Episode
+from qcade.training.events import Advanced, CheckpointDue, EpisodeEnded, Event, Started, Updated
+from qcade.training.seeding import apply_seedings, seedings_at_start, seedings_due
+from qcade.training.state import Snapshot, Training
 
 METRICS_PERIOD_FRAMES = 10_000
 
 
-@dataclass(frozen=True)
-class Snapshot:
-    """Everything a checkpoint holds, as plain tensors and JSON."""
-
-    model: dict[str, Tensor]
-    """Weights of the online network."""
-    learning: dict[str, Tensor]
-    """Target network, optimizer and random generators."""
-    counters: dict[str, JSON]
-    """Decisions, updates, episodes and schedules' positions."""
-
-
-class Training:
-    """All parts of a run, put together from a recipe."""
-
-    def __init__(self, recipe: Recipe, snapshot: Snapshot | None = None) -> None:
-        validate(recipe)
-        keep_freed_memory()
-        self.recipe = recipe
-        self.hardware: Hardware = resolve(recipe.compute)
-        torch.set_num_threads(self.hardware.threads)
-        entropy = (recipe.seed, int(str(snapshot.counters["decisions"])) if snapshot else 0)
-        seeds = [int(s) for s in np.random.SeedSequence(entropy).generate_state(4)]
-        self.environments: Environments = recipe.game.open(
-            recipe.environments, seeds[0], self.hardware.threads
-        )
-        actions = len(self.environments.action_meanings)
-        height, width = recipe.game.frame_shape
-        network = build_q_network(
-            recipe.torso, recipe.algorithm, (recipe.stack, height, width), actions, seeds[1]
-        )
-        self.learner = Learner(
-            network, recipe.algorithm, recipe.optimizer, recipe.target, self.hardware
-        )
-        self.actor = Actor(self.learner.network, actions, self.hardware, seeds[2])
-        self.sampler = UniformSampler(seeds[3])
-        self.ring = FrameRing(
-            recipe.ring_rows, recipe.environments, height, width, recipe.stack, self.hardware.device
-        )
-        self.episodes = EpisodeTracker(recipe.environments)
-        self.decisions = 0
-        self.episode_count = 0
-        self.metric_sums: dict[str, Tensor] = {}
-        self.metric_count = 0
-        if snapshot is not None:
-            self.restore(snapshot)
-
-    @property
-    def frames(self) -> int:
-        """Emulator frames of the run so far."""
-        return self.decisions * self.recipe.game.frames_per_decision
-
-    @property
-    def epsilon(self) -> float:
-        """Probability of a random action now."""
-        return self.recipe.exploration.epsilon(self.decisions)
-
-    def updates_due(self) -> int:
-        """Updates that belong to the decisions now being made."""
-        decided_rows = self.ring.appended_rows - 1
-        if decided_rows < self.recipe.start_rows:
-            return 0
-        period = self.recipe.updates.period_decisions
-        after = self.decisions + self.recipe.environments
-        return after // period - self.decisions // period
-
-    def update(self) -> None:
-        """Make one update from a freshly sampled batch."""
-        replay, size = self.recipe.replay, self.recipe.updates.batch_size
-        row, environment = self.sampler.sample(self.ring, size, replay.n_step)
-        batch = self.ring.gather(row, environment, replay.n_step, replay.gamma)
-        metrics = self.learner.update(batch).metrics
-        for name, value in metrics.items():
-            self.metric_sums[name] = self.metric_sums.get(name, torch.zeros(())) + value
-        self.metric_count += 1
-
-    def take_metrics(self) -> dict[str, float]:
-        """Means of the metrics since the last call."""
-        means = {k: float(v) / self.metric_count for k, v in self.metric_sums.items()}
-        self.metric_sums, self.metric_count = {}, 0
-        return means
-
-    def append(self, step: TimeStep, actions: IntArray) -> None:
-        """Put what arrived into the ring, with clipped rewards if the recipe says so."""
-        if self.recipe.replay.clip_rewards:
-            step = step._replace(reward=np.clip(step.reward, -1.0, 1.0))
-        self.ring.append(step, actions)
-
-    def snapshot(self) -> Snapshot:
-        """Everything needed to go on, but the ring and the emulators."""
-        learning = self.learner.tensors()
-        learning["random.actor"] = self.actor.generator.get_state()
-        learning["random.sampler"] = self.sampler.generator.get_state()
-        for name, value in self.metric_sums.items():
-            learning[f"metric.{name}"] = value
-        counters: dict[str, JSON] = {
-            "decisions": self.decisions,
-            "updates": self.learner.updates,
-            "episodes": self.episode_count,
-            "metric_count": self.metric_count,
-        }
-        model = self.learner.network.state_dict()
-        return Snapshot(_copied(model), _copied(learning), counters)
-
-    def restore(self, snapshot: Snapshot) -> None:
-        """Go on from a snapshot of the same recipe, with an empty ring and new games."""
-        counters = snapshot.counters
-        self.decisions, self.episode_count, updates, self.metric_count = (
-            int(str(counters[k])) for k in ("decisions", "episodes", "updates", "metric_count")
-        )
-        self.learner.network.load_state_dict(snapshot.model)
-        self.learner.restore(snapshot.learning, updates)
-        self.actor.generator.set_state(snapshot.learning["random.actor"])
-        self.sampler.generator.set_state(snapshot.learning["random.sampler"])
-        self.metric_sums = {
-            key.removeprefix("metric."): value
-            for key, value in snapshot.learning.items()
-            if key.startswith("metric.")
-        }
-
-    def close(self) -> None:
-        """Free the emulators."""
-        self.environments.close()
-
-
 def train(recipe: Recipe, snapshot: Snapshot | None = None) -> Iterator[Event]:
-    """Train an agent; yield what happens; nothing is written or printed."""
+    """Train an agent; yield what happens; nothing is written or printed.
+
+    A snapshot goes on with its weights, optimizer and schedules, with an empty memory.
+    """
     training = Training(recipe, snapshot)
     try:
         yield from run(training)
@@ -162,11 +31,13 @@ def train(recipe: Recipe, snapshot: Snapshot | None = None) -> Iterator[Event]:
 
 
 def run(training: Training) -> Iterator[Event]:
-    """Run to the recipe's last frame; between two events a snapshot may be taken."""
+    """Run to the recipe's last frame; between two events a snapshot may be taken.
+
+    A training whose memory is empty opens its environments first.
+    """
     recipe = training.recipe
-    step = training.environments.reset()
-    training.append(step, no_actions(recipe.environments))
-    training.episodes.track(step)
+    if training.ring.is_empty:
+        yield open_environments(training)
     while training.frames < recipe.total_frames:
         frames_before = training.frames
         actions = training.actor.act(training.ring.newest(), training.epsilon)
@@ -174,36 +45,54 @@ def run(training: Training) -> Iterator[Event]:
         for _ in range(training.updates_due()):
             training.update()
         step = training.environments.recv()
-        training.append(step, actions)
+        seedings = seedings_due(
+            step, training.next_row, training.seeded_rows, recipe.environments, recipe.seed
+        )
+        step = apply_seedings(training.environments, step, seedings)
+        ended = training.append(step, actions, seedings)
         training.decisions += recipe.environments
-        yield from _events(training, training.episodes.track(step), frames_before)
+        yield from _episodes(training, ended)
+        yield Advanced(
+            training.frames, training.learner.updates, training.epsilon, actions, seedings
+        )
+        yield from _reports(training, len(ended), frames_before)
 
 
-def _events(training: Training, ended: list[Episode], frames_before: int) -> Iterator[Event]:
-    frames, epsilon = training.frames, training.epsilon
-    checkpoints = training.recipe.checkpoints
-    episodes_before = training.episode_count
+def open_environments(training: Training) -> Started:
+    """Open an episode in every environment from new seeds, as the memory's first row."""
+    recipe = training.recipe
+    row = training.next_row
+    seedings = seedings_at_start(row, recipe.environments, recipe.seed)
+    training.ring.start_at(row, opening_row=row)
+    step = apply_seedings(training.environments, training.environments.reset(), seedings)
+    training.append(step, no_actions(recipe.environments), seedings)
+    return Started(training.frames, seedings)
+
+
+def _episodes(training: Training, ended: list[Episode]) -> Iterator[Event]:
     for episode in ended:
         training.episode_count += 1
         yield EpisodeEnded(
-            frames,
+            training.frames,
             training.episode_count,
             episode.environment,
+            episode.first_row,
             episode.score,
             episode.length_decisions,
-            epsilon,
+            episode.frames_crc,
+            training.epsilon,
         )
+
+
+def _reports(training: Training, episodes_ended: int, frames_before: int) -> Iterator[Event]:
+    frames, checkpoints = training.frames, training.recipe.checkpoints
     if training.metric_count and _passes(METRICS_PERIOD_FRAMES, frames_before, frames):
         yield Updated(frames, training.learner.updates, training.take_metrics())
-    yield Advanced(frames, training.learner.updates, epsilon)
+    episodes = training.episode_count
     if _passes(checkpoints.period_frames, frames_before, frames) or _passes(
-        checkpoints.period_episodes, episodes_before, training.episode_count
+        checkpoints.period_episodes, episodes - episodes_ended, episodes
     ):
         yield CheckpointDue(frames)
-
-
-def _copied(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name: tensor.detach().clone() for name, tensor in tensors.items()}
 
 
 def _passes(period: int, before: int, after: int) -> bool:

@@ -1,0 +1,127 @@
+"""Runs that go on without a terminal: starting them, stopping them, taking them up again."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from qcade.runs.directory import open_run
+from qcade.runs.files import writing_to
+from qcade.runs.lock import STOP_REQUEST_FILE, being_written, holder
+from qcade.runs.status import RunState, RunStatus, find_runs, status
+from qcade.types import QcadeError
+
+OUTPUT_FILE = "output.log"
+SECONDS_BETWEEN_LOOKS = 0.1
+LAST_LINES = 5
+
+
+def detach(words: list[str], run_path: Path) -> int:
+    """Start `qcade WORDS`, which writes that run, in a process that outlives the terminal.
+
+    Returns its number as soon as it has the run. Raises QcadeError with what it said if it fails
+    before that.
+    """
+    found = holder(run_path)
+    if found is not None:
+        raise being_written(run_path, found)
+    log = run_path / OUTPUT_FILE
+    with writing_to(run_path), open(log, "ab") as output:
+        said_before = output.tell()
+        process = _start([sys.executable, "-m", "qcade", *words], output.fileno())
+    while (found := holder(run_path)) is None:
+        code = process.poll()
+        if code:
+            raise QcadeError(f"the run did not start: {_last_lines(log, said_before)}")
+        if code == 0:
+            return process.pid
+        time.sleep(SECONDS_BETWEEN_LOOKS)
+    # It is meant to outlive us: nobody will wait for it.
+    process.returncode = 0
+    return found.pid
+
+
+def stop(run_path: Path) -> RunStatus:
+    """Ask the process that writes a run to save and stop; wait until it has."""
+    open_run(run_path)
+    found = holder(run_path)
+    if found is None:
+        now = status(run_path)
+        raise QcadeError(f"{run_path} does not run: {what_next(now)}")
+    if not found.is_here:
+        raise QcadeError(f"{run_path} is being written by {found}: use `qcade stop` on that host")
+    request = run_path / STOP_REQUEST_FILE
+    with writing_to(run_path):
+        request.touch()
+    while holder(run_path) == found:
+        time.sleep(SECONDS_BETWEEN_LOOKS)
+    request.unlink(missing_ok=True)
+    return status(run_path)
+
+
+@dataclass(frozen=True)
+class TakenUp:
+    """What `resume_all` did about one run."""
+
+    path: Path
+    """The run."""
+    state: RunState | None
+    """What it was before; None if that could not be read."""
+    pid: int | None = None
+    """The process that it was given, if it was taken up."""
+    problem: str | None = None
+    """Why it could not be taken up, if it could not."""
+
+
+def resume_all(folder: Path, leading_words: list[str]) -> Iterator[TakenUp]:
+    """Take up in the background every run below `folder` that ended without anybody's wish."""
+    for path in find_runs(folder):
+        state: RunState | None = None
+        try:
+            state = status(path).state
+            if state == "crashed":
+                yield TakenUp(path, state, detach([*leading_words, "resume", str(path)], path))
+            else:
+                yield TakenUp(path, state)
+        except QcadeError as error:
+            yield TakenUp(path, state, problem=str(error))
+
+
+def what_next(run: RunStatus) -> str:
+    """A sentence on what a run is, and what can be typed next."""
+    where = f"{run.frames:,} of {run.total_frames:,} frames"
+    if run.state == "finished":
+        return f"it is finished ({where}); `qcade evaluate {run.path}` plays with its agent"
+    if run.state == "running":
+        return f"it is running ({where}); `qcade attach {run.path}` shows how it gets on"
+    log = run.path / OUTPUT_FILE
+    said = f"; its last words may be in {log}" if run.state == "crashed" and log.exists() else ""
+    return f"it {run.state} at {where}{said}; `qcade resume {run.path}` goes on"
+
+
+def _start(command: list[str], output: int) -> subprocess.Popen[bytes]:
+    if sys.platform == "win32":
+        flags = subprocess.DETACHED_PROCESS | subprocess.CREATE_NEW_PROCESS_GROUP
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            creationflags=flags,
+        )
+    return subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+
+
+def _last_lines(log: Path, from_byte: int) -> str:
+    lines = log.read_bytes()[from_byte:].decode(errors="replace").strip().splitlines()
+    return "\n".join(lines[-LAST_LINES:]) or f"it said nothing (see {log})"

@@ -1,0 +1,147 @@
+"""One writer a run: a file lock that the kernel gives back however its process ends."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import psutil
+
+from qcade.runs.files import writing_to
+from qcade.types import QcadeError
+
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
+
+LOCK_FILE = "lock"
+STOP_REQUEST_FILE = "stop-request"
+CONTENT_BYTES = 512
+"""Written by one call and at one length, so that nobody reads half of it."""
+LOCKED_BYTE = 2**30
+"""On Windows a locked byte cannot be read, so one far behind the content is locked."""
+ATTEMPTS = 50
+SECONDS_BETWEEN_ATTEMPTS = 0.02
+
+
+@dataclass(frozen=True)
+class Holder:
+    """The process that writes a run."""
+
+    pid: int
+    """Its number on its host; 0 if it could not be read."""
+    host: str
+    """Name of the machine or container it runs on."""
+    started: str
+    """When it took the run, in UTC."""
+
+    @property
+    def is_here(self) -> bool:
+        """Whether it runs on this machine."""
+        return self.host == platform.node()
+
+    def __str__(self) -> str:
+        return f"process {self.pid} (host {self.host})"
+
+
+@contextlib.contextmanager
+def hold(run_path: Path) -> Iterator[None]:
+    """Be the only process that writes a run; QcadeError names the one that does already."""
+    path = run_path / LOCK_FILE
+    with writing_to(run_path):
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        # A viewer that asks who holds the lock takes a share of it for an instant.
+        if not any(_attempts(lambda: _lock(descriptor, path, shared=False))):
+            raise being_written(run_path, holder(run_path))
+        with writing_to(run_path):
+            _write(descriptor)
+            # Whatever was asked of the process before us does not concern this one.
+            (run_path / STOP_REQUEST_FILE).unlink(missing_ok=True)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def holder(run_path: Path) -> Holder | None:
+    """Who writes a run now; None if nobody does."""
+    path = run_path / LOCK_FILE
+    found = Holder(0, "unknown", "")
+    for free in _attempts(lambda: _is_free(path)):
+        if free:
+            return None
+        found = _read(path) or found
+        # Otherwise its writer has just begun, or another viewer is asking at this instant.
+        if found.pid and (not found.is_here or psutil.pid_exists(found.pid)):
+            return found
+    return found
+
+
+def being_written(run_path: Path, by: Holder | None) -> QcadeError:
+    """What a second writer is told."""
+    return QcadeError(
+        f"{run_path} is being written by {by or 'another process'}: watch it with "
+        f"`qcade attach {run_path}`, or stop it with `qcade stop {run_path}`"
+    )
+
+
+def _attempts(attempt: Callable[[], bool]) -> Iterator[bool]:
+    for number in range(ATTEMPTS):
+        if number:
+            time.sleep(SECONDS_BETWEEN_ATTEMPTS)
+        yield attempt()
+
+
+def _is_free(path: Path) -> bool:
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return True
+    except OSError as error:
+        raise QcadeError(f"{path} cannot be read: {error}") from None
+    try:
+        return _lock(descriptor, path, shared=True)
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int, path: Path, *, shared: bool) -> bool:
+    try:
+        if sys.platform == "win32":
+            os.lseek(descriptor, LOCKED_BYTE, os.SEEK_SET)
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        else:
+            kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+            fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        return False
+    except OSError as error:
+        raise QcadeError(
+            f"the file system of {path} has no file locks ({error.strerror}), so two processes "
+            "could write one run: choose an --out on another disk"
+        ) from error
+    return True
+
+
+def _write(descriptor: int) -> None:
+    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    content = json.dumps(asdict(Holder(os.getpid(), platform.node(), now)))
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    os.write(descriptor, content.ljust(CONTENT_BYTES - 1).encode() + b"\n")
+
+
+def _read(path: Path) -> Holder | None:
+    try:
+        data = json.loads(path.read_text())
+        return Holder(int(data["pid"]), str(data["host"]), str(data["started"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

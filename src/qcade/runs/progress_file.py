@@ -1,0 +1,79 @@
+"""progress.json: how far a run is, replaced every two seconds, for whoever looks from outside."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+import time
+from collections import deque
+from pathlib import Path
+from typing import Literal
+
+from qcade.runs.stopping import StopRequest
+from qcade.runs.writers import RecentScores
+from qcade.training.events import Advanced, Event
+from qcade.types import JSON
+
+SECONDS_BETWEEN_WRITES = 2.0
+WRITES_AVERAGED = 16
+"""Frames per second are of the last 30 seconds."""
+
+ProgressState = Literal["running", "finished", "stopped", "interrupted"]
+
+
+class ProgressFile:
+    """A writer that never makes the run fail: what the disk refuses is left out."""
+
+    def __init__(
+        self, path: Path, total_frames: int, frames: int, scores: RecentScores, stop: StopRequest
+    ) -> None:
+        self._path, self._total, self._scores, self._stop = path, total_frames, scores, stop
+        self._frames, self._updates, self._epsilon = frames, 0, 1.0
+        self._recent: deque[tuple[float, int]] = deque(maxlen=WRITES_AVERAGED)
+        self._replace("running")
+
+    def write(self, event: Event) -> None:
+        """Take in where the run is, and replace the file if it is time to."""
+        if isinstance(event, Advanced):
+            self._frames, self._updates = event.frames, event.updates
+            self._epsilon = event.epsilon
+            if time.monotonic() - self._recent[-1][0] >= SECONDS_BETWEEN_WRITES:
+                self._replace("running")
+
+    def flush(self) -> None:
+        """Nothing here must survive a power cut."""
+
+    def close(self) -> None:
+        """Write how the run ended."""
+        error = sys.exception()
+        if self._frames >= self._total:
+            self._replace("finished")
+        elif self._stop.is_by_system or isinstance(error, Exception):
+            # Nobody wished this: `qcade resume --all` takes such a run up again.
+            self._replace("interrupted")
+        else:
+            self._replace("stopped")
+
+    def _replace(self, state: ProgressState) -> None:
+        self._recent.append((time.monotonic(), self._frames))
+        seconds = self._recent[-1][0] - self._recent[0][0]
+        advanced = self._recent[-1][1] - self._recent[0][1]
+        content: dict[str, JSON] = {
+            "state": state,
+            "frames": self._frames,
+            "total_frames": self._total,
+            "updates": self._updates,
+            "epsilon": self._epsilon,
+            "frames_per_second": advanced / seconds if seconds > 0 else None,
+            "mean_score": self._scores.mean,
+            "best_score": self._scores.best,
+        }
+        temporary = self._path.with_name(f".{self._path.name}.tmp")
+        try:
+            temporary.write_text(json.dumps(content) + "\n")
+            os.replace(temporary, self._path)
+        except OSError:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)

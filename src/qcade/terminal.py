@@ -1,0 +1,26 @@
+"""What every command shares: where it prints, and how its words become options."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import tyro
+from rich.console import Console
+
+OptionsType = TypeVar("OptionsType")
+
+screen = Console(highlight=False, soft_wrap=True)
+errors = Console(stderr=True, highlight=False, soft_wrap=True)
+
+own_modules: list[str] = []
+"""The --import words of this command: a run in the background needs the same modules."""
+
+RUNS = Path("runs")
+
+RunPath = Annotated[Path, tyro.conf.Positional]
+
+
+def parse(cls: type[OptionsType], command: str, words: list[str]) -> OptionsType:
+    """Parse the words after a command into its options; what is wrong is said with exit code 2."""
+    return tyro.cli(cls, prog=f"qcade {command}", args=words)

@@ -1,0 +1,167 @@
+"""Everything that a run is made of, and snapshots of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from qcade.agent.actor import Actor
+from qcade.agent.learner import Learner
+from qcade.machine import Hardware, keep_freed_memory, resolve
+from qcade.networks.q_network import build_q_network
+from qcade.recipe import Recipe, validate
+from qcade.replay.frames import FrameRing
+from qcade.replay.samplers import UniformSampler
+from qcade.training.episodes import Episode, EpisodeTracker
+from qcade.training.events import Seeding
+from qcade.types import JSON, Environments, IntArray, TimeStep
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Everything a checkpoint holds, as plain tensors and JSON."""
+
+    model: dict[str, Tensor]
+    """Weights of the online network."""
+    learning: dict[str, Tensor]
+    """Target network, optimizer and random generators."""
+    counters: dict[str, JSON]
+    """Decisions, updates, episodes and schedules' positions."""
+
+
+class Training:
+    """All parts of a run, put together from a recipe."""
+
+    def __init__(self, recipe: Recipe, snapshot: Snapshot | None = None) -> None:
+        validate(recipe)
+        keep_freed_memory()
+        self.recipe = recipe
+        self.hardware: Hardware = resolve(recipe.compute)
+        torch.set_num_threads(self.hardware.threads)
+        seeds = [int(s) for s in np.random.SeedSequence(recipe.seed).generate_state(4)]
+        self.environments: Environments = recipe.game.open(
+            recipe.environments, seeds[0], self.hardware.threads
+        )
+        actions = len(self.environments.action_meanings)
+        height, width = recipe.game.frame_shape
+        network = build_q_network(
+            recipe.torso, recipe.algorithm, (recipe.stack, height, width), actions, seeds[1]
+        )
+        self.learner = Learner(
+            network, recipe.algorithm, recipe.optimizer, recipe.target, self.hardware
+        )
+        self.actor = Actor(self.learner.network, actions, self.hardware, seeds[2])
+        self.sampler = UniformSampler(seeds[3])
+        self.ring = FrameRing(
+            recipe.ring_rows, recipe.environments, height, width, recipe.stack, self.hardware.device
+        )
+        self.episodes = EpisodeTracker(recipe.environments)
+        self.seeded_rows: IntArray = np.zeros(recipe.environments, dtype=np.int64)
+        self.decisions = 0
+        self.episode_count = 0
+        self.metric_sums: dict[str, Tensor] = {}
+        self.metric_count = 0
+        if snapshot is not None:
+            self.restore(snapshot)
+
+    @property
+    def frames(self) -> int:
+        """Emulator frames of the run so far."""
+        return self.decisions * self.recipe.game.frames_per_decision
+
+    @property
+    def epsilon(self) -> float:
+        """Probability of a random action now."""
+        return self.recipe.exploration.epsilon(self.decisions)
+
+    @property
+    def next_row(self) -> int:
+        """Number of the row to come: one row a decision of all environments."""
+        return self.ring.appended_rows
+
+    def updates_due(self) -> int:
+        """Updates that belong to the decisions now being made."""
+        decided_rows = self.ring.appended_rows - self.ring.opening_row - 1
+        if decided_rows < self.recipe.start_rows:
+            return 0
+        period = self.recipe.updates.period_decisions
+        after = self.decisions + self.recipe.environments
+        return after // period - self.decisions // period
+
+    def update(self) -> None:
+        """Make one update from a freshly sampled batch."""
+        replay, size = self.recipe.replay, self.recipe.updates.batch_size
+        row, environment = self.sampler.sample(self.ring, size, replay.n_step)
+        batch = self.ring.gather(row, environment, replay.n_step, replay.gamma)
+        metrics = self.learner.update(batch).metrics
+        for name, value in metrics.items():
+            self.metric_sums[name] = self.metric_sums.get(name, torch.zeros(())) + value
+        self.metric_count += 1
+
+    def take_metrics(self) -> dict[str, float]:
+        """Means of the metrics since the last call."""
+        means = {k: float(v) / self.metric_count for k, v in self.metric_sums.items()}
+        self.metric_sums, self.metric_count = {}, 0
+        return means
+
+    def append(
+        self, step: TimeStep, actions: IntArray, seedings: tuple[Seeding, ...]
+    ) -> list[Episode]:
+        """Put a row into the ring, rewards clipped if the recipe says so; return what it ended."""
+        if self.ring.is_empty:
+            self.episodes = EpisodeTracker(self.recipe.environments, self.next_row)
+        for seeding in seedings:
+            self.seeded_rows[seeding.environment] = seeding.row
+        ended = self.episodes.track(step)
+        if self.recipe.replay.clip_rewards:
+            step = step._replace(reward=np.clip(step.reward, -1.0, 1.0))
+        self.ring.append(step, actions)
+        return ended
+
+    def snapshot(self) -> Snapshot:
+        """Everything needed to go on, but the ring and the emulators."""
+        learning = self.learner.tensors()
+        learning["random.actor"] = self.actor.generator.get_state()
+        learning["random.sampler"] = self.sampler.generator.get_state()
+        for name, value in self.metric_sums.items():
+            learning[f"metric.{name}"] = value
+        counters: dict[str, JSON] = {
+            "decisions": self.decisions,
+            "updates": self.learner.updates,
+            "episodes": self.episode_count,
+            "metric_count": self.metric_count,
+            "next_row": self.next_row,
+            "opening_row": self.ring.opening_row,
+            "under_way": self.episodes.state(),
+        }
+        model = self.learner.network.state_dict()
+        return Snapshot(_copied(model), _copied(learning), counters)
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Go on from a snapshot of the same recipe, with an empty ring and new games."""
+        counters = snapshot.counters
+        self.decisions, self.episode_count, updates, self.metric_count = (
+            int(str(counters[k])) for k in ("decisions", "episodes", "updates", "metric_count")
+        )
+        next_row = int(str(counters["next_row"]))
+        self.ring.start_at(next_row, opening_row=next_row)
+        self.learner.network.load_state_dict(snapshot.model)
+        self.learner.restore(snapshot.learning, updates)
+        self.actor.generator.set_state(snapshot.learning["random.actor"])
+        self.sampler.generator.set_state(snapshot.learning["random.sampler"])
+        self.metric_sums = {
+            key.removeprefix("metric."): value
+            for key, value in snapshot.learning.items()
+            if key.startswith("metric.")
+        }
+
+    def close(self) -> None:
+        """Free the emulators."""
+        self.environments.close()
+
+
+def _copied(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.detach().clone() for name, tensor in tensors.items()}
