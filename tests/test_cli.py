@@ -119,7 +119,9 @@ def test_the_same_command_again_says_that_it_is_complete(
     run = tmp_path / "runs" / "catch-catch-1"
     assert sorted(p.name for p in run.iterdir()) == [
         "checkpoints",
+        "lock",
         "metrics.jsonl",
+        "progress.json",
         "provenance.json",
         "recipe.json",
         "tensorboard",

@@ -51,7 +51,7 @@ def train(words: list[str]) -> None:
     """Train an agent on a game"""
     from qcade.options import parse_train
     from qcade.runs.directory import create_run, run_for
-    from qcade.runs.recording import check_needs
+    from qcade.runs.needs import check_needs
 
     options, recipe = parse_train(words)
     path = options.out or run_for(RUNS, recipe)
@@ -70,6 +70,8 @@ class ResumeOptions:
     """The run directory; with --all the folder of the runs, which is runs by default."""
     frames: int | None = None
     """A new, greater length of the run in emulator frames."""
+    fresh_memory: bool = False
+    """Go on with an empty replay memory and new games, if the tape cannot be played here."""
     detach: bool = False
     """Go on in the background; the terminal can be closed."""
     all: bool = False
@@ -93,7 +95,9 @@ def resume(words: list[str]) -> None:
     if options.frames is not None:
         with hold(directory.path):
             lengthen_run(directory, options.frames)
-    _carry_out(directory.path, options.detach)
+    if options.fresh_memory and options.detach:
+        raise QcadeError("--fresh-memory works in the foreground: leave --detach out")
+    _carry_out(directory.path, options.detach, options.fresh_memory)
 
 
 @dataclass(frozen=True)
@@ -258,7 +262,7 @@ def _import_own_modules(words: list[str]) -> list[str]:
     return _import_own_modules(words[:position] + words[position + 2 :])
 
 
-def _carry_out(path: Path, detached: bool) -> None:
+def _carry_out(path: Path, detached: bool, fresh_memory: bool = False) -> None:
     from qcade.runs.directory import open_run
     from qcade.runs.recording import carry_out
 
@@ -270,7 +274,7 @@ def _carry_out(path: Path, detached: bool) -> None:
         detach(path)
         return
     else:
-        outcome = carry_out(directory, recipe, screen)
+        outcome = carry_out(directory, recipe, screen, fresh_memory)
         if outcome == "interrupted":
             screen.print(
                 f"Stopped and saved at frame {directory.frames():,}. Go on with:\n"

@@ -96,14 +96,12 @@ def to_json(run: RunStatus) -> dict[str, JSON]:
 
 def table_of(found: list[RunStatus]) -> Table:
     """A table of runs, one row each."""
-    table = Table("run", "game", "recipe", "state", box=None, pad_edge=False)
+    table = Table("run", "state", box=None, pad_edge=False)
     for title in ("progress", "frames", "frames/s", "score", "time left"):
         table.add_column(title, justify="right")
     for run in found:
         table.add_row(
             str(run.path),
-            run.game,
-            run.recipe,
             run.state,
             f"{100 * run.frames / max(run.total_frames, 1):.1f}%",
             f"{run.frames:,}",
@@ -111,8 +109,6 @@ def table_of(found: list[RunStatus]) -> Table:
             "" if run.mean_score is None else f"{run.mean_score:,.1f}",
             "" if run.seconds_left is None else duration(run.seconds_left),
         )
-    for column in table.columns:
-        column.no_wrap = True
     return table
 
 

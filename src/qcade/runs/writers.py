@@ -20,8 +20,9 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from qcade.runs.files import flush
+from qcade.runs.appended import AppendedFile, FilePosition
 from qcade.training.events import Advanced, EpisodeEnded, Event, Updated
+from qcade.types import JSON
 
 RECENT_EPISODES = 20
 SECONDS_BETWEEN_LINES_ON_TERMINAL = 2.0
@@ -51,6 +52,19 @@ class RecentScores:
         self._recent: deque[float] = deque(maxlen=RECENT_EPISODES)
         self.best: float | None = None
 
+    @staticmethod
+    def from_json(data: JSON) -> RecentScores:
+        """Read what `to_json` wrote; none yet if it is nothing of the kind."""
+        scores = RecentScores()
+        if isinstance(data, dict) and isinstance(data.get("recent"), list):
+            scores._recent.extend(float(str(score)) for score in data["recent"])  # type: ignore[union-attr]
+            scores.best = None if data["best"] is None else float(str(data["best"]))
+        return scores
+
+    def to_json(self) -> JSON:
+        """The last games and the best score, for a checkpoint."""
+        return {"recent": [*self._recent], "best": self.best}
+
     def add(self, score: float) -> None:
         """Take the score of a whole game in."""
         self._recent.append(score)
@@ -70,11 +84,9 @@ class RecentScores:
 class MetricsFile:
     """metrics.jsonl: one event a line, appended; the source of every plot."""
 
-    def __init__(self, path: Path, keep_bytes: int) -> None:
-        """Go on after the first `keep_bytes` bytes; the rest is of work that was lost."""
-        with open(path, "ab") as file:
-            file.truncate(min(keep_bytes, file.tell()))
-        self._file = open(path, "ab")  # noqa: SIM115
+    def __init__(self, path: Path, kept: FilePosition) -> None:
+        """Go on after `kept`; the rest is of work that was lost."""
+        self._file = AppendedFile(path, kept)
         self._started = time.monotonic()
 
     def write(self, event: Event) -> None:
@@ -83,19 +95,23 @@ class MetricsFile:
             seconds = round(time.monotonic() - self._started, 3)
             kind = {EpisodeEnded: "episode", Updated: "updates"}[type(event)]
             line = json.dumps({"event": kind, **asdict(event), "seconds": seconds})
-            self._file.write(line.encode() + b"\n")
+            self._file.append(line.encode() + b"\n")
+
+    @property
+    def position(self) -> FilePosition:
+        """Length and checksum, unwritten lines included."""
+        return self._file.position
+
+    def spill(self) -> None:
+        """Give the operating system what is pending."""
+        self._file.spill()
 
     def flush(self) -> None:
         """Bring all lines to the disk."""
         self._file.flush()
-        flush(self._file.fileno())
-
-    def length_bytes(self) -> int:
-        """Length of the file, unwritten lines included."""
-        return self._file.tell()
 
     def close(self) -> None:
-        """Write the rest and close."""
+        """Close the file."""
         self._file.close()
 
 

@@ -31,9 +31,10 @@ def train(recipe: Recipe, snapshot: Snapshot | None = None) -> Iterator[Event]:
 
 
 def run(training: Training) -> Iterator[Event]:
-    """Run to the recipe's last frame; between two events a snapshot may be taken.
+    """Run to the recipe's last frame; a training whose memory is empty opens its games first.
 
-    A training whose memory is empty opens its environments first.
+    A row's events end with `Advanced`, and `CheckpointDue` if it is: a snapshot taken then is
+    whole, and goes on as if nothing had happened.
     """
     recipe = training.recipe
     if training.ring.is_empty:
@@ -51,11 +52,12 @@ def run(training: Training) -> Iterator[Event]:
         step = apply_seedings(training.environments, step, seedings)
         ended = training.append(step, actions, seedings)
         training.decisions += recipe.environments
-        yield from _episodes(training, ended)
+        yield from _reports(training, ended, frames_before)
         yield Advanced(
             training.frames, training.learner.updates, training.epsilon, actions, seedings
         )
-        yield from _reports(training, len(ended), frames_before)
+        if _checkpoint_is_due(training, len(ended), frames_before):
+            yield CheckpointDue(training.frames)
 
 
 def open_environments(training: Training) -> Started:
@@ -69,7 +71,7 @@ def open_environments(training: Training) -> Started:
     return Started(training.frames, seedings)
 
 
-def _episodes(training: Training, ended: list[Episode]) -> Iterator[Event]:
+def _reports(training: Training, ended: list[Episode], frames_before: int) -> Iterator[Event]:
     for episode in ended:
         training.episode_count += 1
         yield EpisodeEnded(
@@ -82,17 +84,15 @@ def _episodes(training: Training, ended: list[Episode]) -> Iterator[Event]:
             episode.frames_crc,
             training.epsilon,
         )
+    if training.metric_count and _passes(METRICS_PERIOD_FRAMES, frames_before, training.frames):
+        yield Updated(training.frames, training.learner.updates, training.take_metrics())
 
 
-def _reports(training: Training, episodes_ended: int, frames_before: int) -> Iterator[Event]:
-    frames, checkpoints = training.frames, training.recipe.checkpoints
-    if training.metric_count and _passes(METRICS_PERIOD_FRAMES, frames_before, frames):
-        yield Updated(frames, training.learner.updates, training.take_metrics())
-    episodes = training.episode_count
-    if _passes(checkpoints.period_frames, frames_before, frames) or _passes(
+def _checkpoint_is_due(training: Training, episodes_ended: int, frames_before: int) -> bool:
+    checkpoints, episodes = training.recipe.checkpoints, training.episode_count
+    return _passes(checkpoints.period_frames, frames_before, training.frames) or _passes(
         checkpoints.period_episodes, episodes - episodes_ended, episodes
-    ):
-        yield CheckpointDue(frames)
+    )
 
 
 def _passes(period: int, before: int, after: int) -> bool:

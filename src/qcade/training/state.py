@@ -116,10 +116,14 @@ class Training:
         for seeding in seedings:
             self.seeded_rows[seeding.environment] = seeding.row
         ended = self.episodes.track(step)
+        self.remember(step, actions)
+        return ended
+
+    def remember(self, step: TimeStep, actions: IntArray) -> None:
+        """Put a row into the ring alone."""
         if self.recipe.replay.clip_rewards:
             step = step._replace(reward=np.clip(step.reward, -1.0, 1.0))
         self.ring.append(step, actions)
-        return ended
 
     def snapshot(self) -> Snapshot:
         """Everything needed to go on, but the ring and the emulators."""

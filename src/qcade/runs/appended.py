@@ -1,0 +1,56 @@
+"""A file that only grows, with its length and checksum at hand, and that no full disk can spoil."""
+
+from __future__ import annotations
+
+import zlib
+from pathlib import Path
+from typing import NamedTuple
+
+from qcade.runs.files import flush
+
+
+class FilePosition(NamedTuple):
+    """How much of a file belongs to a checkpoint, and its checksum."""
+
+    length_bytes: int
+    """Length."""
+    crc: int
+    """CRC-32 of that much."""
+
+
+class AppendedFile:
+    """Holds what is appended until `spill`; what a full disk refused is written by the next one."""
+
+    def __init__(self, path: Path, kept: FilePosition) -> None:
+        """Go on after `kept`; what lies beyond it is of work that was lost, and is cut off."""
+        self._length, self._crc = kept
+        self._pending = bytearray()
+        with open(path, "ab") as file:
+            file.truncate(self._length)
+        self._file = open(path, "ab", buffering=0)  # noqa: SIM115
+
+    def append(self, content: bytes) -> None:
+        """Take content in; never fails."""
+        self._pending += content
+        self._length += len(content)
+        self._crc = zlib.crc32(content, self._crc)
+
+    @property
+    def position(self) -> FilePosition:
+        """Length and checksum, pending content included."""
+        return FilePosition(self._length, self._crc)
+
+    def spill(self) -> None:
+        """Give the operating system what is pending; OSError if the disk is full."""
+        while self._pending:
+            written = self._file.write(self._pending)
+            del self._pending[: written or 0]
+
+    def flush(self) -> None:
+        """Bring everything to the disk itself."""
+        self.spill()
+        flush(self._file.fileno())
+
+    def close(self) -> None:
+        """Close the file, without what could not be written."""
+        self._file.close()

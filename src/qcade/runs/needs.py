@@ -1,0 +1,89 @@
+"""What a run will take, and whether this machine has it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from qcade.machine import available_disk_bytes, available_memory_bytes, resolve
+from qcade.networks.q_network import build_q_network
+from qcade.recipe import Recipe, self_sufficient_capacity
+from qcade.replay.frames import ring_bytes
+from qcade.types import QcadeError
+
+MEMORY_BESIDE_RING_BYTES = 800_000_000
+MOST_ACTIONS = 18
+WEIGHT_COPIES_PER_CHECKPOINT = 4
+CHECKPOINTS_ON_DISK = 4
+"""The newest two, the best, and one that is being written."""
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a run will take."""
+
+    memory_bytes: int
+    """Of the frame ring and everything beside it."""
+    disk_bytes: int
+    """Of checkpoints and logs."""
+    checkpoint_bytes: int
+    """Of one checkpoint."""
+
+
+def predict_needs(recipe: Recipe) -> Needs:
+    """Predict the memory and disk of a run without starting it."""
+    height, width = recipe.game.frame_shape
+    try:
+        network = build_q_network(
+            recipe.torso, recipe.algorithm, (recipe.stack, height, width), MOST_ACTIONS, seed=0
+        )
+    except RuntimeError as error:
+        raise QcadeError(
+            f"{type(recipe.torso).__name__} cannot read {height}x{width} frames: {error}"
+        ) from error
+    weights = sum(p.numel() * p.element_size() for p in network.parameters())
+    ring = ring_bytes(recipe.ring_rows, recipe.environments, height, width)
+    checkpoint = WEIGHT_COPIES_PER_CHECKPOINT * weights + 100_000
+    logs = 50_000_000
+    return Needs(
+        MEMORY_BESIDE_RING_BYTES + ring + 4 * weights,
+        CHECKPOINTS_ON_DISK * checkpoint + logs,
+        checkpoint,
+    )
+
+
+def check_needs(recipe: Recipe, folder: Path) -> Needs:
+    """Refuse a run that cannot start, or that does not fit, before anything is written.
+
+    Raises QcadeError: with the number that would fit, or with what the game or device lacks.
+    """
+    recipe.game.open(1, 0, 1).close()
+    needs = predict_needs(recipe)
+    on_host = resolve(recipe.compute).device.type != "cuda"
+    available = available_memory_bytes()
+    if on_host and needs.memory_bytes > available:
+        height, width = recipe.game.frame_shape
+        one = ring_bytes(1, 1, height, width)
+        ring = recipe.ring_rows * recipe.environments * one
+        fits = max(0, (available - (needs.memory_bytes - ring)) // one)
+        advice = (
+            f"--replay.capacity {fits // 1000 * 1000} would fit"
+            if fits // 1000 * 1000 >= self_sufficient_capacity(recipe)
+            else "this machine is too small for this recipe"
+        )
+        raise QcadeError(
+            f"the run needs {_gigabytes(needs.memory_bytes)} of memory "
+            f"({recipe.replay.capacity:,} frames of {height}x{width}), "
+            f"{_gigabytes(available)} is available: {advice}"
+        )
+    free = available_disk_bytes(folder)
+    if needs.disk_bytes > free:
+        raise QcadeError(
+            f"the run needs {_gigabytes(needs.disk_bytes)} of disk for checkpoints and logs, "
+            f"{folder} has {_gigabytes(free)}: free some space or choose another --out"
+        )
+    return needs
+
+
+def _gigabytes(size: int) -> str:
+    return f"{size / 1e9:.1f} GB"

@@ -1,0 +1,134 @@
+"""Sends a run's events to its writers and writes its checkpoints."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable
+
+from rich.console import Console
+
+from qcade.runs.appended import FilePosition
+from qcade.runs.checkpoint import prune_checkpoints, save_checkpoint
+from qcade.runs.directory import RunDirectory
+from qcade.runs.progress_file import ProgressFile
+from qcade.runs.status import PROGRESS_FILE
+from qcade.runs.stopping import StopRequest
+from qcade.runs.tape import TapePosition, TapeWriter
+from qcade.runs.writers import MetricsFile, RecentScores, Screen, TensorBoardFiles, Writer
+from qcade.training.events import Advanced, EpisodeEnded, Event
+from qcade.training.state import Training
+from qcade.types import JSON, QcadeError
+
+SECONDS_BETWEEN_SPILLS = 2.0
+
+
+class Recorder:
+    """Writes what a training does into its run directory and onto the screen."""
+
+    def __init__(
+        self,
+        directory: RunDirectory,
+        training: Training,
+        console: Console,
+        notes: dict[str, JSON],
+        stop: StopRequest,
+    ) -> None:
+        """Go on with the logs where the checkpoint whose state.json is `notes` left them."""
+        recipe = training.recipe
+        self.directory, self.training = directory, training
+        self.scores = RecentScores.from_json(notes.get("scores"))
+        frames, total = training.frames, recipe.total_frames
+        self._metrics = MetricsFile(directory.metrics_file, metrics_position(notes))
+        self._tape: TapeWriter | None = None
+        if recipe.game.is_replayable:
+            kept = tape_position(notes) if "tape" in notes else None
+            protocol = recipe.game.protocol()
+            self._tape = TapeWriter(
+                directory.path, recipe.environments, protocol, kept, training.next_row
+            )
+        self._writers: list[Writer] = [
+            self._metrics,
+            *([self._tape] if self._tape else []),
+            TensorBoardFiles(directory.tensorboard, frames),
+            ProgressFile(directory.path / PROGRESS_FILE, total, frames, self.scores, stop),
+            Screen(console, total, frames, self.scores),
+        ]
+        self._saved_frames = -1
+        self._trouble: OSError | None = None
+        self._next_spill = time.monotonic()
+
+    def write(self, event: Event) -> None:
+        """Give an event to every writer; OSError from any, but not before its row is whole."""
+        if isinstance(event, EpisodeEnded):
+            self.scores.add(event.score)
+        for writer in self._writers:
+            self._attempt(lambda writer=writer: writer.write(event))  # type: ignore[misc]
+        if isinstance(event, Advanced):
+            self._spill_now_and_then()
+            if self._trouble is not None:
+                trouble, self._trouble = self._trouble, None
+                raise trouble
+
+    def checkpoint(self) -> None:
+        """Write a checkpoint of this instant, if there is none yet."""
+        if self._saved_frames == self.training.frames:
+            return
+        self._metrics.flush()
+        if self._tape is not None:
+            self._tape.flush()
+        notes: dict[str, JSON] = {
+            "metrics": [*self._metrics.position],
+            "scores": self.scores.to_json(),
+            "mean_score": self.scores.mean if self.scores.is_full else None,
+        }
+        if self._tape is not None:
+            position = self._tape.position
+            notes["tape"] = [[*position.tape], [*position.index]]
+        save_checkpoint(
+            self.directory.checkpoints, self.training.frames, self.training.snapshot(), notes
+        )
+        prune_checkpoints(self.directory.checkpoints)
+        self._saved_frames = self.training.frames
+
+    def close(self) -> None:
+        """Finish every writer; what a full disk keeps them from is in the last checkpoint."""
+        for writer in self._writers:
+            with contextlib.suppress(OSError):
+                writer.flush()
+            with contextlib.suppress(OSError):
+                writer.close()
+
+    def _spill_now_and_then(self) -> None:
+        now = time.monotonic()
+        if now < self._next_spill:
+            return
+        self._next_spill = now + SECONDS_BETWEEN_SPILLS
+        self._attempt(self._metrics.spill)
+        if self._tape is not None:
+            self._attempt(self._tape.spill)
+
+    def _attempt(self, action: Callable[[], None]) -> None:
+        try:
+            action()
+        except OSError as error:
+            self._trouble = self._trouble or error
+
+
+def metrics_position(notes: dict[str, JSON]) -> FilePosition:
+    """How much of metrics.jsonl belongs to a checkpoint."""
+    return _position(notes.get("metrics", [0, 0]))
+
+
+def tape_position(notes: dict[str, JSON]) -> TapePosition:
+    """How much of the tape belongs to a checkpoint; QcadeError if it has none."""
+    parts = notes.get("tape")
+    if not isinstance(parts, list) or len(parts) != 2:
+        raise QcadeError("the checkpoint does not say how long its tape was")
+    return TapePosition(_position(parts[0]), _position(parts[1]))
+
+
+def _position(data: JSON) -> FilePosition:
+    if not isinstance(data, list) or len(data) != 2:
+        raise QcadeError("the checkpoint does not say how long its logs were")
+    return FilePosition(int(str(data[0])), int(str(data[1])))

@@ -1,0 +1,235 @@
+"""The tape: seeds and actions, from which a deterministic emulator brings back every frame.
+
+`tape.bin` is a header (magic, length, JSON) and then one row of E bytes for every decision of all
+environments: the actions that led to that row. Row 0 and rows on which an episode opens hold an
+action as well, which the emulators ignored. `tape.index` is JSON lines: seedings and episodes.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+import zlib
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from qcade.runs.appended import AppendedFile, FilePosition
+from qcade.training.events import Advanced, EpisodeEnded, Event, Seeding, Started
+from qcade.types import JSON, QcadeError, UInt8Array
+
+TAPE_FILE, INDEX_FILE = "tape.bin", "tape.index"
+MAGIC = b"QCADETAPE"
+FORMAT_VERSION = 1
+_LENGTH = struct.Struct("<I")
+
+
+@dataclass(frozen=True)
+class RecordedEpisode:
+    """An episode on a tape."""
+
+    episode: int
+    """Number of the episode in the run, from 1."""
+    environment: int
+    """Which of the E environments played it."""
+    first_row: int
+    """Row of its first frame."""
+    length_decisions: int
+    """Decisions from its first frame to its last."""
+    score: float
+    """Sum of raw rewards."""
+    frames_crc: int
+    """CRC-32 of all its frames as the agent saw them."""
+    frames: int
+    """Emulator frames of the run at its end."""
+    epsilon: float
+    """Probability of a random action at its end."""
+
+
+@dataclass(frozen=True)
+class Tape:
+    """A tape in memory: a byte a decision."""
+
+    header: dict[str, JSON]
+    """Format, environments and the game's protocol."""
+    first_row: int
+    """Number of the first row; not 0 where an earlier tape was lost."""
+    actions: UInt8Array
+    """uint8 [rows, E]: those that led to row `first_row` and the ones after."""
+    seedings: tuple[Seeding, ...]
+    """In the order of rows."""
+    episodes: tuple[RecordedEpisode, ...]
+    """In the order of their ends."""
+
+    @property
+    def environments(self) -> int:
+        """E"""
+        return int(self.actions.shape[1])
+
+    @property
+    def next_row(self) -> int:
+        """Number of the row after the last."""
+        return self.first_row + len(self.actions)
+
+
+@dataclass(frozen=True)
+class TapePosition:
+    """How much of a tape belongs to a checkpoint."""
+
+    tape: FilePosition
+    """Of tape.bin."""
+    index: FilePosition
+    """Of tape.index."""
+
+
+class TapeWriter:
+    """Appends what a run does; costs a few bytes and a checksum a decision."""
+
+    def __init__(
+        self,
+        folder: Path,
+        environments: int,
+        protocol: dict[str, JSON],
+        kept: TapePosition | None,
+        first_row: int = 0,
+    ) -> None:
+        """Go on after `kept` and drop what was recorded after it; a new tape if it is None."""
+        header = json.dumps(
+            {
+                "format": FORMAT_VERSION,
+                "environments": environments,
+                "first_row": first_row,
+                "protocol": protocol,
+            }
+        ).encode()
+        start = MAGIC + _LENGTH.pack(len(header)) + header
+        nothing = FilePosition(0, 0)
+        self._tape = AppendedFile(folder / TAPE_FILE, kept.tape if kept else nothing)
+        self._index = AppendedFile(folder / INDEX_FILE, kept.index if kept else nothing)
+        if kept is None:
+            self._tape.append(start)
+
+    def write(self, event: Event) -> None:
+        """Record an event."""
+        if isinstance(event, Started):
+            self._record_row(np.zeros(len(event.seedings), np.uint8), event.seedings)
+        elif isinstance(event, Advanced):
+            self._record_row(event.actions.astype(np.uint8), event.seedings)
+        elif isinstance(event, EpisodeEnded):
+            self._record_line({"episode": asdict(_recorded(event))})
+
+    @property
+    def position(self) -> TapePosition:
+        """How long the tape is now."""
+        return TapePosition(self._tape.position, self._index.position)
+
+    def spill(self) -> None:
+        """Give the operating system what is pending."""
+        self._tape.spill()
+        self._index.spill()
+
+    def flush(self) -> None:
+        """Bring the tape to the disk."""
+        self._tape.flush()
+        self._index.flush()
+
+    def close(self) -> None:
+        """Close the files."""
+        self._tape.close()
+        self._index.close()
+
+    def _record_row(self, actions: UInt8Array, seedings: tuple[Seeding, ...]) -> None:
+        self._tape.append(actions.tobytes())
+        for seeding in seedings:
+            self._record_line({"seeding": seeding._asdict()})
+
+    def _record_line(self, line: dict[str, Any]) -> None:
+        self._index.append(json.dumps(line).encode() + b"\n")
+
+
+def put_aside(folder: Path) -> None:
+    """Rename a tape that does not fit, so that a new one can begin and nothing is lost."""
+    for name in (TAPE_FILE, INDEX_FILE):
+        number = 1
+        while (folder / f"{name}.aside-{number}").exists():
+            number += 1
+        if (folder / name).exists():
+            (folder / name).rename(folder / f"{name}.aside-{number}")
+
+
+def read_tape(folder: Path, position: TapePosition | None = None) -> Tape:
+    """Read a tape, up to a checkpoint's position and checked against it, or its whole records.
+
+    Raises QcadeError if a file is missing, shorter than the position, or was changed.
+    """
+    tape = _read(folder / TAPE_FILE, position.tape if position else None)
+    index = _read(folder / INDEX_FILE, position.index if position else None)
+    header, rows = _split(folder / TAPE_FILE, tape)
+    environments, first_row = int(str(header["environments"])), int(str(header["first_row"]))
+    whole = len(rows) // environments * environments
+    actions = np.frombuffer(rows[:whole], np.uint8).reshape(-1, environments)
+    seedings, episodes = [], []
+    for number, line in enumerate(index[: index.rfind(b"\n") + 1].splitlines(), 1):
+        try:
+            record = json.loads(line)
+            if "seeding" in record:
+                seedings.append(Seeding(**record["seeding"]))
+            else:
+                episodes.append(RecordedEpisode(**record["episode"]))
+        except (ValueError, TypeError, KeyError):
+            raise QcadeError(f"{folder / 'tape.index'} is damaged at line {number}") from None
+    next_row = first_row + len(actions)
+    return Tape(
+        header,
+        first_row,
+        actions,
+        tuple(s for s in seedings if s.row < next_row),
+        tuple(e for e in episodes if e.first_row + e.length_decisions < next_row),
+    )
+
+
+def _read(path: Path, expected: FilePosition | None) -> bytes:
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise QcadeError(f"{path} is missing") from None
+    except OSError as error:
+        raise QcadeError(f"{path} cannot be read: {error.strerror}") from None
+    if expected is None:
+        return content
+    length, crc = expected
+    if len(content) < length:
+        raise QcadeError(f"{path} is cut off: {len(content):,} bytes of {length:,} are left")
+    if zlib.crc32(content[:length]) != crc:
+        raise QcadeError(f"{path} was changed: it does not match the checkpoint's checksum")
+    return content[:length]
+
+
+def _split(path: Path, content: bytes) -> tuple[dict[str, JSON], bytes]:
+    start = len(MAGIC) + _LENGTH.size
+    try:
+        if content[: len(MAGIC)] != MAGIC:
+            raise ValueError
+        (length,) = _LENGTH.unpack(content[len(MAGIC) : start])
+        header = json.loads(content[start : start + length])
+        if header["format"] != FORMAT_VERSION or int(header["environments"]) < 1:
+            raise ValueError
+        int(header["first_row"])
+    except (ValueError, KeyError, TypeError, struct.error):
+        raise QcadeError(f"{path} is no tape of format {FORMAT_VERSION}") from None
+    return header, content[start + length :]
+
+
+def _recorded(event: EpisodeEnded) -> RecordedEpisode:
+    return RecordedEpisode(
+        event.episode,
+        event.environment,
+        event.first_row,
+        event.length_decisions,
+        event.score,
+        event.frames_crc,
+        event.frames,
+        event.epsilon,
+    )

@@ -1,0 +1,100 @@
+"""A run that is killed and resumed ends as if nothing had happened, to the last bit."""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from pathlib import Path
+
+import pytest
+
+from qcade.runs.checkpoint import list_checkpoints
+
+from command import metrics_without_time, qcade, start_qcade
+
+# Reseeding is rare, so a run must be long to see it; small steps make the kills hit everything.
+RUNS = {
+    "catch": (
+        "catch --frames 1200 --updates.start-frames 200 --replay.capacity 400 "
+        "--checkpoints.period-frames 160 --replay.n-step 3 --compute.threads 1"
+    ),
+    "pong": (
+        "pong --frames 14400 --updates.start-frames 12000 --replay.capacity 3100 "
+        "--checkpoints.period-frames 1600 --replay.n-step 3 --compute.threads 1"
+    ),
+    "tutorial": (
+        "breakout --recipe tutorial --frames 2100 --updates.start-frames 1800 "
+        "--replay.capacity 610 --compute.threads 1 --torso.strides 8 3 3"
+    ),
+}
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_a_run_killed_at_random_instants_ends_like_one_that_was_not(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["train", *RUNS[name].split(), "--out"]
+    answer = qcade([*words, str(tmp_path / "whole")], capsys)
+    assert answer.code == 0, answer.err
+    chance = random.Random(name)
+    kills = 0
+    run = tmp_path / "killed"
+    while kills < 3:
+        process = start_qcade([*words, str(run)], tmp_path)
+        checkpoints = len(list_checkpoints(run / "checkpoints"))
+        for _ in range(600):
+            found = list_checkpoints(run / "checkpoints")
+            if len(found) > checkpoints or process.poll() is not None:
+                break
+            time.sleep(0.05)
+        time.sleep(chance.random())
+        process.kill()
+        process.communicate()
+        kills += 1
+    answer = qcade([*words, str(run)], capsys)
+    assert answer.code == 0, answer.err
+    for file in ("tape.bin", "tape.index"):
+        assert (run / file).read_bytes() == (tmp_path / "whole" / file).read_bytes(), file
+    assert metrics_without_time(run) == metrics_without_time(tmp_path / "whole")
+    one, other = (list_checkpoints(r / "checkpoints")[-1] for r in (run, tmp_path / "whole"))
+    assert one.name == other.name
+    for file in ("model.safetensors", "optimizer.safetensors"):
+        assert (one / file).read_bytes() == (other / file).read_bytes(), file
+
+
+def test_a_tape_that_does_not_fit_is_refused_in_one_sentence_and_the_weights_are_kept(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    words = ["train", *RUNS["catch"].split(), "--frames", "480", "--out", str(run)]
+    assert qcade(words, capsys).code == 0
+    tape, index = (run / "tape.bin").read_bytes(), (run / "tape.index").read_bytes()
+
+    def refusal() -> str:
+        answer = qcade(f"resume {run} --frames 640", capsys)
+        assert answer.code == 2
+        assert "--fresh-memory" in answer.err
+        return answer.err
+
+    (run / "tape.bin").write_bytes(tape[:-100])
+    assert "tape.bin is cut off" in refusal()
+    (run / "tape.bin").write_bytes(tape[:-50] + b"\2" + tape[-49:])
+    assert "tape.bin was changed" in refusal()
+    (run / "tape.bin").write_bytes(tape)
+    (run / "tape.index").unlink()
+    assert "tape.index is missing" in refusal()
+    (run / "tape.index").write_bytes(index)
+
+    checkpoint = list_checkpoints(run / "checkpoints")[-1]
+    before = json.loads((checkpoint / "state.json").read_text())["counters"]
+    answer = qcade(f"resume {run} --frames 960 --fresh-memory", capsys)
+    assert answer.code == 0, answer.err
+    assert (run / "tape.bin.aside-1").read_bytes() == tape
+    # The new tape is as good as the old one was.
+    answer = qcade(f"resume {run} --frames 1200", capsys)
+    assert answer.code == 0, answer.err
+    after = list_checkpoints(run / "checkpoints")[-1]
+    counters = json.loads((after / "state.json").read_text())["counters"]
+    assert counters["decisions"] == 1200
+    assert counters["updates"] > before["updates"]
