@@ -15,6 +15,7 @@ from rich.table import Table
 from qcade.checks import nearest
 from qcade.cli_background import attach, detach, resume_all, show_runs, stop
 from qcade.recipe_json import to_json
+from qcade.recipes import find_recipe
 from qcade.terminal import RUNS, RunPath, errors, own_modules, parse, screen
 from qcade.types import JSON, QcadeError
 
@@ -98,6 +99,31 @@ def resume(words: list[str]) -> None:
     if options.fresh_memory and options.detach:
         raise QcadeError("--fresh-memory works in the foreground: leave --detach out")
     _carry_out(directory.path, options.detach, options.fresh_memory)
+
+
+def fork(words: list[str]) -> None:
+    """Start a new run from a checkpoint of another, with a changed recipe"""
+    from qcade.options import parse_fork
+    from qcade.runs.directory import fork_path, open_run
+    from qcade.runs.forking import fork_run
+    from qcade.runs.needs import check_needs
+
+    named = next((Path(w) for w in words[:1] if not w.startswith("-")), None)
+    if named is None and "--help" not in words and "-h" not in words:
+        raise QcadeError("put the run first: qcade fork RUN --at FRAMES ...")
+    parent = open_run(named).recipe() if named else find_recipe("dqn")("pong")
+    options, recipe = parse_fork(words, parent)
+    path = options.out or fork_path(options.run)
+    check_needs(recipe, path)
+    made = fork_run(options.run, options.at, recipe, path)
+    screen.print(
+        f"{path} goes on from {options.run} at frame {made.directory.frames():,}, "
+        f"changed: {'; '.join(made.changed) or 'nothing'}",
+        markup=False,
+    )
+    if not made.keeps_memory:
+        screen.print("The memory of another game cannot be kept: it starts empty.")
+    _carry_out(path, options.detach, fresh_memory=not made.keeps_memory)
 
 
 @dataclass(frozen=True)
@@ -241,6 +267,7 @@ def show_games(words: list[str]) -> None:
 COMMANDS: dict[str, Callable[[list[str]], None]] = {
     "train": train,
     "resume": resume,
+    "fork": fork,
     "runs": show_runs,
     "attach": attach,
     "stop": stop,

@@ -77,6 +77,46 @@ def parse_train(words: list[str]) -> tuple[TrainOptions, Recipe]:
     return options, recipe
 
 
+@dataclass(frozen=True)
+class ForkOptions:
+    """Start a new run from a checkpoint of another, with a changed recipe."""
+
+    run: Annotated[Path, tyro.conf.Positional]
+    """The run to start from."""
+    at: str = "newest"
+    """Which of its checkpoints: newest, best or a frame number."""
+    frames: int | None = None
+    """Length of the new run in emulator frames, counted from the parent's start."""
+    out: Path | None = None
+    """The new run's directory; by default the parent's with a number after it."""
+    detach: bool = False
+    """Train in the background; the terminal can be closed."""
+
+
+@dataclass(frozen=True)
+class ForkWords:
+    """Start a new run from a checkpoint of another, with a changed recipe."""
+
+    options: Annotated[ForkOptions, tyro.conf.arg(name="")]
+    settings: Annotated[Recipe, tyro.conf.arg(name=""), tyro.conf.FlagConversionOff]
+
+
+def parse_fork(words: list[str], parent: Recipe) -> tuple[ForkOptions, Recipe]:
+    """Parse the words after `qcade fork`; the recipe is the parent's with every override."""
+    parsed = tyro.cli(
+        ForkWords,
+        prog="qcade fork",
+        args=words,
+        default=ForkWords(ForkOptions(run=tyro.MISSING), parent),
+        config=(tyro.conf.AvoidSubcommands,),
+    )
+    options, recipe = parsed.options, parsed.settings
+    if options.frames is not None:
+        recipe = dataclasses.replace(recipe, total_frames=options.frames)
+    validate(recipe)
+    return options, recipe
+
+
 def read_recipe_file(path: Path) -> Recipe:
     """Read a recipe from JSON; QcadeError says what is wrong with it."""
     try:

@@ -150,6 +150,14 @@ def run_for(folder: Path, recipe: Recipe) -> Path:
         number += 1
 
 
+def fork_path(parent: Path) -> Path:
+    """Where a fork goes by default: beside its parent."""
+    number = 1
+    while (path := parent.with_name(f"{parent.name}-fork-{number}")).exists():
+        number += 1
+    return path
+
+
 def provenance(recipe: Recipe) -> dict[str, JSON]:
     """What a stranger needs to judge or repeat the run."""
     hardware = resolve(recipe.compute)

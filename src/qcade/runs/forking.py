@@ -1,0 +1,88 @@
+"""Starting a new run from a checkpoint of another, with a changed recipe."""
+
+from __future__ import annotations
+
+import datetime
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from qcade.networks.q_network import build_q_network
+from qcade.recipe import Recipe
+from qcade.recipe_json import differences
+from qcade.runs.checkpoint import load_checkpoint, load_weights
+from qcade.runs.directory import RunDirectory, create_run, open_run
+from qcade.runs.files import read_json, write_json, writing_to
+from qcade.runs.loading import choose_checkpoint
+from qcade.runs.recorder import metrics_position, tape_position
+from qcade.runs.tape import INDEX_FILE, TAPE_FILE
+from qcade.types import JSON, QcadeError
+
+
+@dataclass(frozen=True)
+class Fork:
+    """A new run that begins where another was."""
+
+    directory: RunDirectory
+    """The new run."""
+    changed: list[str]
+    """How its recipe differs from its parent's."""
+    keeps_memory: bool
+    """Whether the replay memory and the games under way can be brought back for it."""
+
+
+def fork_run(parent_path: Path, at: str, recipe: Recipe, out: Path) -> Fork:
+    """Make a run at `out` from a checkpoint of another; QcadeError if its weights do not fit."""
+    parent = open_run(parent_path)
+    before = parent.recipe()
+    checkpoint = choose_checkpoint(parent, at)
+    _, notes = load_checkpoint(checkpoint)
+    _require_fitting(recipe, checkpoint)
+    if out.exists():
+        raise QcadeError(f"{out} exists already: choose another --out")
+    keeps_memory = _memory_key(before) == _memory_key(recipe) and "tape" in notes
+    fork = create_run(out, recipe)
+    with writing_to(out):
+        shutil.copytree(checkpoint, fork.checkpoints / checkpoint.name)
+        metrics = metrics_position(notes)
+        _copy_start(parent.metrics_file, fork.metrics_file, metrics.length_bytes)
+        if "tape" in notes:
+            position = tape_position(notes)
+            _copy_start(parent.path / TAPE_FILE, out / TAPE_FILE, position.tape.length_bytes)
+            _copy_start(parent.path / INDEX_FILE, out / INDEX_FILE, position.index.length_bytes)
+        changed = differences(before, recipe)
+        lineage: dict[str, JSON] = {
+            "parent": str(parent_path.absolute()),
+            "at_frames": int(checkpoint.name),
+            "changed": [*changed],
+            "forked": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            "parent_provenance": read_json(parent.path / "provenance.json"),
+        }
+        write_json(out / "lineage.json", lineage)
+    return Fork(fork, changed, keeps_memory)
+
+
+def _memory_key(recipe: Recipe) -> tuple[object, ...]:
+    return recipe.game, recipe.environments, recipe.stack
+
+
+def _require_fitting(recipe: Recipe, checkpoint: Path) -> None:
+    weights = load_weights(checkpoint)
+    environments = recipe.game.open(1, 0, 1)
+    actions = len(environments.action_meanings)
+    environments.close()
+    shape = (recipe.stack, *recipe.game.frame_shape)
+    wanted = build_q_network(recipe.torso, recipe.algorithm, shape, actions, 0).state_dict()
+    for name in sorted(wanted.keys() | weights.keys()):
+        have = tuple(weights[name].shape) if name in weights else None
+        want = tuple(wanted[name].shape) if name in wanted else None
+        if have != want:
+            raise QcadeError(
+                f"the weights of {checkpoint} do not fit the changed recipe ({name} is {have}, "
+                f"not {want}): keep game, torso, streams and stack as they were"
+            )
+
+
+def _copy_start(source: Path, target: Path, length_bytes: int) -> None:
+    with open(source, "rb") as file:
+        target.write_bytes(file.read(length_bytes))

@@ -1,0 +1,74 @@
+"""A fork begins where its parent was, and goes its own way from there."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from qcade.runs.checkpoint import list_checkpoints, load_checkpoint
+
+from command import qcade
+
+PARENT = (
+    "catch --frames 640 --updates.start-frames 200 --replay.capacity 2000 "
+    "--checkpoints.period-frames 320 --compute.threads 1"
+).split()
+
+
+def test_forks_keep_the_past_record_their_lineage_and_leave_the_parent_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parent = tmp_path / "parent"
+    assert qcade(["train", *PARENT, "--out", str(parent)], capsys).code == 0
+    before = {p: p.read_bytes() for p in parent.rglob("*") if p.is_file()}
+
+    # Nothing changed: the fork is the parent all over again.
+    same = qcade(f"fork {parent} --at 320", capsys)
+    assert same.code == 0, same.err
+    twin = tmp_path / "parent-fork-1"
+    for file in ("tape.bin", "tape.index"):
+        assert (twin / file).read_bytes() == (parent / file).read_bytes()
+    weights = [
+        (list_checkpoints(run / "checkpoints")[-1] / "model.safetensors").read_bytes()
+        for run in (parent, twin)
+    ]
+    assert weights[0] == weights[1]
+
+    changed = qcade(
+        f"fork {parent} --at 320 --optimizer.learning-rate 5e-5 --out {tmp_path}/slow", capsys
+    )
+    assert changed.code == 0, changed.err
+    lineage = json.loads((tmp_path / "slow" / "lineage.json").read_text())
+    assert lineage["at_frames"] == 320
+    assert lineage["parent"] == str(parent)
+    assert lineage["changed"] == ["optimizer.learning_rate: 0.0005 -> 5e-05"]
+    start = (parent / "metrics.jsonl").read_bytes()
+    _, notes = load_checkpoint(list_checkpoints(parent / "checkpoints")[0])
+    length = notes["metrics"][0]  # type: ignore[index]
+    assert isinstance(length, int)
+    assert (tmp_path / "slow" / "metrics.jsonl").read_bytes()[:length] == start[:length]
+    slow = list_checkpoints(tmp_path / "slow" / "checkpoints")[-1]
+    assert slow.name == "000000000640"
+    assert (slow / "model.safetensors").read_bytes() != weights[0]
+    assert before == {p: p.read_bytes() for p in parent.rglob("*") if p.is_file()}
+
+
+def test_forks_that_cannot_be_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parent = tmp_path / "parent"
+    assert qcade(["train", *PARENT, "--frames", "320", "--out", str(parent)], capsys).code == 0
+    for words, sentence in (
+        (f"fork {parent} --at 7", 'no checkpoint "7": use newest, best or one of 320'),
+        (f"fork {parent} --algorithm.streams.hidden 64", "do not fit the changed recipe"),
+        (f"fork {parent} --out {parent}", "exists already"),
+        (f"fork {parent} --replay.gamma 2", "replay.gamma is 2.0; it must be from 0 to 1"),
+        (f"fork {tmp_path}/nothing", "there is no run at"),
+        ("fork --at 320", "put the run first"),
+    ):
+        answer = qcade(words, capsys)
+        assert answer.code == 2
+        assert sentence in answer.err
+    assert [p.name for p in tmp_path.iterdir()] == ["parent"]
