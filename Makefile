@@ -17,7 +17,7 @@ pong: $(READY)
 	$(BIN)/qcade train pong
 
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 check: $(READY)
 	$(BIN)/ruff format --check .

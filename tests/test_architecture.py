@@ -30,7 +30,7 @@ LEVELS: list[set[str]] = [
     {"runs", "evaluation", "video"},
     {"options"},
     {"terminal"},
-    {"cli_background"},
+    {"cli_background", "cli_watching"},
     {"cli"},
     {"__init__", "__main__"},
 ]

@@ -124,6 +124,8 @@ def test_the_same_command_again_says_that_it_is_complete(
         "progress.json",
         "provenance.json",
         "recipe.json",
+        "tape.bin",
+        "tape.index",
         "tensorboard",
     ]
     assert any((run / "tensorboard").iterdir())

@@ -14,12 +14,14 @@ from rich.table import Table
 
 from qcade.checks import nearest
 from qcade.cli_background import attach, detach, resume_all, show_runs, stop
+from qcade.cli_watching import show_episodes, video
 from qcade.recipe_json import to_json
 from qcade.recipes import find_recipe
 from qcade.terminal import RUNS, RunPath, errors, own_modules, parse, screen
 from qcade.types import JSON, QcadeError
 
 BAD_INPUT, INTERRUPTED = 2, 130
+FINDINGS_SHOWN = 20
 
 
 def main() -> None:
@@ -171,43 +173,33 @@ def evaluate(words: list[str]) -> None:
 
 
 @dataclass(frozen=True)
-class VideoOptions:
-    """Write a video of one evaluation game in full-size colour."""
+class VerifyOptions:
+    """Play a run's tape again and compare every score and every file with what was recorded."""
 
     run: RunPath
     """The run directory."""
-    out: Path | None = None
-    """Video file; by default videos/ in the run directory."""
-    checkpoint: str = "newest"
-    """newest, best or a frame number."""
-    epsilon: float = 0.001
-    """Probability of a random action."""
-    seed: int = 0
-    """Which game: everything random in it follows from the seed."""
-    seconds: int = 300
-    """The video ends here if the game goes on."""
-    overlay: bool = True
-    """Show score, step and Q-values below the picture."""
+    json: bool = False
+    """Print one JSON object."""
 
 
-def video(words: list[str]) -> None:
-    """Write a video of one game of a trained agent"""
-    from qcade.runs.filming import VideoRequest, film_run
+def verify(words: list[str]) -> None:
+    """Play a whole run again and prove its scores"""
+    from qcade.runs.verifying import verify_run
 
-    options = parse(VideoOptions, "video", words)
-    request = VideoRequest(
-        options.out,
-        options.checkpoint,
-        options.epsilon,
-        options.seed,
-        options.seconds,
-        options.overlay,
-    )
-    film = film_run(options.run, request)
-    screen.print(
-        f"{film.path}: {film.seconds:.0f} s of {film.game}, score {film.score:,.0f}"
-        + ("" if film.is_whole else f" so far (cut after {options.seconds} s)")
-    )
+    options = parse(VerifyOptions, "verify", words)
+    found = verify_run(options.run, errors)
+    if options.json:
+        print(json.dumps(found.to_json()))
+    else:
+        shown = found.findings[:FINDINGS_SHOWN]
+        left = len(found.findings) - len(shown)
+        more = [f"and {left:,} more: --json names them all"] if left else []
+        for line in [*shown, *more, *found.remarks]:
+            screen.print(line, markup=False)
+    if found.findings:
+        raise QcadeError(found.summary)
+    if not options.json:
+        screen.print(found.summary, markup=False)
 
 
 @dataclass(frozen=True)
@@ -273,6 +265,8 @@ COMMANDS: dict[str, Callable[[list[str]], None]] = {
     "stop": stop,
     "evaluate": evaluate,
     "video": video,
+    "verify": verify,
+    "episodes": show_episodes,
     "recipes": show_recipes,
     "games": show_games,
 }

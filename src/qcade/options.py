@@ -6,7 +6,7 @@ import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -34,6 +34,8 @@ class TrainOptions:
     """Your own ROM file of the game."""
     env_id: str | None = None
     """A Gymnasium environment with image observations, instead of GAME."""
+    replay_checkpoint: Literal["auto", "tape", "frames"] | None = None
+    """How the memory comes back at a resume; short for --checkpoints.replay."""
     detach: bool = False
     """Train in the background; the terminal can be closed."""
 
@@ -68,6 +70,9 @@ def parse_train(words: list[str]) -> tuple[TrainOptions, Recipe]:
         raise QcadeError("which game? For example: qcade train pong (`qcade games` lists them)")
     if options.frames is not None:
         recipe = dataclasses.replace(recipe, total_frames=options.frames)
+    if options.replay_checkpoint is not None:
+        checkpoints = dataclasses.replace(recipe.checkpoints, replay=options.replay_checkpoint)
+        recipe = dataclasses.replace(recipe, checkpoints=checkpoints)
     if options.rom is not None:
         if not isinstance(recipe.game, Atari):
             raise QcadeError(f"--rom needs a recipe on Atari games; {recipe.name} has another")

@@ -54,6 +54,9 @@ class Checkpoints:
     """Emulator frames between checkpoints; 0 for none."""
     period_episodes: Count = 0
     """A checkpoint after every so many episodes; 0 for none."""
+    replay: Literal["auto", "tape", "frames"] = "auto"
+    """How the memory comes back at a resume: from the tape, which takes a byte a decision, or
+    from compressed frames, which start faster; auto is the tape wherever games can be replayed."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +107,12 @@ class Recipe:
     """Everything random follows from it."""
 
     @property
+    def stores_frames(self) -> bool:
+        """Whether checkpoints hold the replay memory itself."""
+        choice = self.checkpoints.replay
+        return choice == "frames" or (choice == "auto" and not self.game.is_replayable)
+
+    @property
     def ring_rows(self) -> int:
         """Rows of E frames that the frame ring holds."""
         needed = -(-self.total_frames // (self.environments * self.game.frames_per_decision)) + 1
@@ -119,6 +128,10 @@ class Recipe:
 def validate(recipe: Recipe) -> None:
     """Check every field of every part; raise QcadeError naming the first that is wrong."""
     check_part(recipe)
+    if recipe.checkpoints.replay == "tape" and not recipe.game.is_replayable:
+        raise QcadeError(
+            "checkpoints.replay is tape, but this kind of game cannot be replayed: use frames"
+        )
     lowest = self_sufficient_capacity(recipe)
     if recipe.replay.capacity < lowest:
         raise QcadeError(

@@ -31,8 +31,8 @@ RecipeFunction: TypeAlias = Callable[[str], Recipe]
 def dqn(game: str) -> Recipe:
     """The Nature network and Q-learning as people run it today: Adam, Huber, one update per 4.
 
-    Figures: Mnih et al. 2015; Adam at 1e-4, epsilon to 0.01 and a target copied every 1,000 decisions
-    as in CleanRL and Stable-Baselines3.
+    Figures: Mnih et al. 2015; Adam at 1e-4, epsilon to 0.01 and a target copied every 1,000
+    decisions as in CleanRL and Stable-Baselines3.
     """
     return Recipe(
         name="dqn",

@@ -7,7 +7,7 @@ N values an action (atoms, quantiles), T time.
 from __future__ import annotations
 
 import abc
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Annotated, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
@@ -59,6 +59,8 @@ class FilmedStep(NamedTuple):
     """uint8 [height, width, 3] each, in the order of time."""
     reward: float
     """Game points, not clipped."""
+    first: bool = False
+    """Whether an episode opened instead: the action was ignored, one picture shows the opening."""
 
 
 class Batch(NamedTuple):
@@ -129,6 +131,11 @@ class Environments(Protocol):
         ...
 
 
+def always(step: int) -> bool:
+    """Show every step of a film."""
+    return True
+
+
 class Game(abc.ABC):
     """What is played and how it is shown: a frozen dataclass that opens environments."""
 
@@ -162,8 +169,17 @@ class Game(abc.ABC):
         """How fast `film` shows the game at its own pace."""
 
     @abc.abstractmethod
-    def film(self, seed: int, actions: Iterable[int]) -> Iterator[FilmedStep]:
-        """Play the first episode of `open(1, seed)` again, in full-size colour."""
+    def film(
+        self,
+        emulator_seed: int,
+        actions: Iterable[int],
+        is_shown: Callable[[int], bool] = always,
+    ) -> Iterator[FilmedStep]:
+        """Play one environment again from a seeded reset on, in full-size colour.
+
+        `actions` are all that were sent from then on, those that were ignored because an episode
+        opened included. Steps are numbered from 0; those not shown come without pictures, sooner.
+        """
 
     @abc.abstractmethod
     def protocol(self) -> dict[str, JSON]:

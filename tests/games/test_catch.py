@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qcade.games.catch import Catch
+from qcade.games.seeds import environment_seeds
 from qcade.types import IntArray, QcadeError, TimeStep, UInt8Array
 
 
@@ -136,6 +137,6 @@ def test_film_shows_the_episode_that_was_played() -> None:
         step = games.recv()
         actions.append(int(chosen[0]))
         rewards.append(float(step.reward[0]))
-    filmed = list(Catch().film(6, actions))
+    filmed = list(Catch().film(int(environment_seeds(6, 1)[0]), actions))
     assert [each.reward for each in filmed] == rewards == [0, 0, 0, 0, 0, 1]
     np.testing.assert_array_equal(filmed[-1].pictures[0][..., 0], step.frame[0])

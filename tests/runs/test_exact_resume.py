@@ -23,6 +23,10 @@ RUNS = {
         "pong --frames 14400 --updates.start-frames 12000 --replay.capacity 3100 "
         "--checkpoints.period-frames 1600 --replay.n-step 3 --compute.threads 1"
     ),
+    "pong, frames": (
+        "pong --frames 14400 --updates.start-frames 12000 --replay.capacity 3100 "
+        "--checkpoints.period-frames 1600 --replay-checkpoint frames --compute.threads 1"
+    ),
     "tutorial": (
         "breakout --recipe tutorial --frames 2100 --updates.start-frames 1800 "
         "--replay.capacity 610 --compute.threads 1 --torso.strides 8 3 3"
@@ -98,3 +102,29 @@ def test_a_tape_that_does_not_fit_is_refused_in_one_sentence_and_the_weights_are
     counters = json.loads((after / "state.json").read_text())["counters"]
     assert counters["decisions"] == 1200
     assert counters["updates"] > before["updates"]
+
+
+def test_a_game_that_cannot_be_replayed_goes_on_with_its_memory_and_new_games(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    words = (
+        "train --env-id ALE/Pong-v5 --frames 300 --updates.start-frames 100 --environments 2 "
+        f"--replay.capacity 200 --checkpoints.period-frames 60 --compute.threads 1 --out {run}"
+    )
+    assert qcade(words, capsys).code == 0
+    assert not (run / "tape.bin").exists()
+    before = json.loads((list_checkpoints(run / "checkpoints")[-1] / "state.json").read_text())
+    answer = qcade(f"resume {run} --frames 420", capsys)
+    assert answer.code == 0, answer.err
+    assert "going on with new games" in answer.out
+    after = json.loads((list_checkpoints(run / "checkpoints")[-1] / "state.json").read_text())
+    # The memory is full, so learning goes on at once.
+    assert after["counters"]["updates"] - before["counters"]["updates"] == (420 - 300) / 4
+    stored = list((run / "replay").iterdir())
+    assert {path.name for path in stored} >= set(after["frames_files"])
+    for path in stored:
+        path.write_bytes(b"not frames")
+    answer = qcade(f"resume {run} --frames 500", capsys)
+    assert answer.code == 2
+    assert "does not match the checkpoint's checksum" in answer.err

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from qcade.runs.checkpoint import list_checkpoints, load_checkpoint
+from qcade.runs.lock import holder
 
 from command import TINY_CATCH, start_qcade
 
@@ -105,7 +106,9 @@ def test_a_full_disk_loses_nothing(small_disk: Path) -> None:
     load_checkpoint(last)
     (small_disk / "filler").unlink()
     process = start_qcade(["train", *LONG_CATCH], small_disk)
-    time.sleep(6)
+    while holder(small_disk / "run") is None:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.1)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 0, (out, err)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import ale_py
@@ -20,6 +20,7 @@ from qcade.types import (
     Positive,
     Probability,
     QcadeError,
+    always,
 )
 
 
@@ -113,8 +114,13 @@ class Atari(Game):
         """The emulator's 60 frames a second."""
         return atari_film.FRAMES_PER_SECOND
 
-    def film(self, seed: int, actions: Iterable[int]) -> Iterator[FilmedStep]:
-        """Play the first episode of `open(1, seed)` again, every frame of it in colour."""
+    def film(
+        self,
+        emulator_seed: int,
+        actions: Iterable[int],
+        is_shown: Callable[[int], bool] = always,
+    ) -> Iterator[FilmedStep]:
+        """Play one emulator again from a seeded reset on, every frame of it in colour."""
         settings = atari_film.FilmSettings(
             rom=find_rom(self.game, self.rom).path,
             frame_skip=self.frame_skip,
@@ -122,8 +128,9 @@ class Atari(Game):
             noop_max=self.noop_max,
             fire_reset=self.fire_reset,
             full_action_set=self.full_action_set,
+            max_episode_frames=self.max_episode_frames,
         )
-        return atari_film.film(settings, int(environment_seeds(seed, 1)[0]), actions)
+        return atari_film.film(settings, emulator_seed, actions, is_shown)
 
     def protocol(self) -> dict[str, JSON]:
         """Everything about play that a score depends on, versions included."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,7 +12,6 @@ import numpy as np
 from qcade.types import FilmedStep, UInt8Array
 
 FRAMES_PER_SECOND = 60.0
-_NEVER = 2**31 - 1
 
 
 class FilmSettings(NamedTuple):
@@ -30,32 +29,42 @@ class FilmSettings(NamedTuple):
     """Whether FIRE is pressed when an episode opens."""
     full_action_set: bool
     """Whether actions number all 18, not only those that matter."""
+    max_episode_frames: int
+    """Emulator frames after which an episode is cut off."""
 
 
-def film(settings: FilmSettings, seed: int, actions: Iterable[int]) -> Iterator[FilmedStep]:
+def film(
+    settings: FilmSettings,
+    seed: int,
+    actions: Iterable[int],
+    is_shown: Callable[[int], bool],
+) -> Iterator[FilmedStep]:
     """Yield every emulator frame of the decisions, uint8 [height, width, 3], and their points.
 
     The emulator draws sticky actions once a frame, so sending an action once for each frame of
-    its decision plays the very game that was played with a frame skip.
+    its decision, and once where an episode opens, plays the very game that was played with a
+    frame skip.
     """
     emulator = _single_frame_emulator(settings)
-    observation, _ = emulator.reset(np.array([0]), np.array([seed]))
+    emulator.reset(np.array([0]), np.array([seed]))
     strength = np.ones(1, np.float32)
-    for action in actions:
+    ended = False
+    for step, action in enumerate(actions):
+        shown = is_shown(step)
+        sent = np.array([action])
+        first, ended = ended, False
         pictures: list[UInt8Array] = []
         points = 0.0
-        ended = False
-        for _ in range(settings.frame_skip):
-            emulator.send(np.array([action]), strength)
+        for _ in range(1 if first else settings.frame_skip):
+            emulator.send(sent, strength)
             observation, reward, terminated, truncated, _ = emulator.recv()
-            pictures.append(observation[0, 0])
+            if shown:
+                pictures.append(observation[0, 0])
             points += float(reward[0])
             ended = bool(terminated[0] or truncated[0])
             if ended:
                 break
-        yield FilmedStep(pictures, points)
-        if ended:
-            return
+        yield FilmedStep(pictures, 0.0 if first else points, first)
 
 
 def _single_frame_emulator(settings: FilmSettings) -> ale_py.ALEVectorInterface:
@@ -77,7 +86,7 @@ def _single_frame_emulator(settings: FilmSettings) -> ale_py.ALEVectorInterface:
         episodic_life=False,
         life_loss_info=False,
         reward_clipping=False,
-        max_episode_steps=_NEVER,
+        max_episode_steps=settings.max_episode_frames,
         repeat_action_probability=settings.sticky_actions,
         full_action_space=settings.full_action_set,
         batch_size=0,

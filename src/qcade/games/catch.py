@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -18,6 +18,7 @@ from qcade.types import (
     QcadeError,
     TimeStep,
     UInt8Array,
+    always,
 )
 
 _CELLS = 7
@@ -60,14 +61,20 @@ class Catch(Game):
         """Slow enough to follow the ball."""
         return 6.0
 
-    def film(self, seed: int, actions: Iterable[int]) -> Iterator[FilmedStep]:
-        """Play the first episode of `open(1, seed)` again."""
-        game = self.open(1, seed)
+    def film(
+        self,
+        emulator_seed: int,
+        actions: Iterable[int],
+        is_shown: Callable[[int], bool] = always,
+    ) -> Iterator[FilmedStep]:
+        """Play one game again from a seed on."""
+        game = CatchEnvironments(np.array([emulator_seed]))
         game.reset()
-        for action in actions:
+        for number, action in enumerate(actions):
             game.send(np.array([action]))
             step = game.recv()
-            yield FilmedStep([step.frame[0, :, :, None].repeat(3, axis=2)], float(step.reward[0]))
+            pictures = [step.frame[0, :, :, None].repeat(3, axis=2)] if is_shown(number) else []
+            yield FilmedStep(pictures, float(step.reward[0]), bool(step.first[0]))
 
     def protocol(self) -> dict[str, JSON]:
         """The rules, which have no settings."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ from qcade.games.frames import area
 from qcade.games.names import canonical
 from qcade.games.seeds import environment_seeds
 from qcade.games.stepping import Conduct, GymnasiumEnvironments
-from qcade.types import JSON, FilmedStep, Game, Positive, QcadeError
+from qcade.types import JSON, FilmedStep, Game, Positive, QcadeError, UInt8Array, always
 
 # Naming the package once makes its games known to Gymnasium.
 gymnasium.register_envs(ale_py)
@@ -87,16 +87,31 @@ class GymnasiumGame(Game):
         made.close()
         return float(rate)
 
-    def film(self, seed: int, actions: Iterable[int]) -> Iterator[FilmedStep]:
-        """Play the first episode of `open(1, seed)` again, as the environment renders it."""
+    def film(
+        self,
+        emulator_seed: int,
+        actions: Iterable[int],
+        is_shown: Callable[[int], bool] = always,
+    ) -> Iterator[FilmedStep]:
+        """Play one environment again from a seeded reset on, as the environment renders it."""
         environment = self._make(render_mode="rgb_array")
-        environment.reset(seed=int(environment_seeds(seed, 1)[0]))
+        environment.reset(seed=emulator_seed)
         start = int(getattr(environment.action_space, "start", 0))
-        for action in actions:
-            _, points, terminated, truncated, _ = environment.step(action + start)
-            yield FilmedStep([np.asarray(environment.render(), np.uint8)], float(points))
-            if terminated or truncated:
-                break
+        ended, decisions = False, 0
+        for step, action in enumerate(actions):
+            first, points = ended, 0.0
+            if first:
+                environment.reset()
+                ended, decisions = False, 0
+            else:
+                _, reward, terminated, truncated, _ = environment.step(action + start)
+                points = float(reward)
+                decisions += 1
+                ended = terminated or truncated or decisions == self.max_episode_decisions
+            pictures: list[UInt8Array] = []
+            if is_shown(step):
+                pictures.append(np.asarray(environment.render(), np.uint8))
+            yield FilmedStep(pictures, points, first)
         environment.close()
 
     def protocol(self) -> dict[str, JSON]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -16,7 +16,16 @@ from qcade.games.names import canonical
 from qcade.games.roms import find_rom
 from qcade.games.seeds import environment_seeds
 from qcade.games.stepping import Conduct, GymnasiumEnvironments
-from qcade.types import JSON, FilmedStep, Game, Positive, Probability, QcadeError
+from qcade.types import (
+    JSON,
+    FilmedStep,
+    Game,
+    Positive,
+    Probability,
+    QcadeError,
+    UInt8Array,
+    always,
+)
 
 _HEIGHT, _WIDTH = 105, 80
 
@@ -87,25 +96,39 @@ class RandomSkipAtari(Game):
         """The emulator's 60 frames a second."""
         return FRAMES_PER_SECOND
 
-    def film(self, seed: int, actions: Iterable[int]) -> Iterator[FilmedStep]:
-        """Play the first episode of `open(1, seed)` again, every frame of it in colour.
+    def film(
+        self,
+        emulator_seed: int,
+        actions: Iterable[int],
+        is_shown: Callable[[int], bool] = always,
+    ) -> Iterator[FilmedStep]:
+        """Play one emulator again from a seeded reset on, every frame of it in colour.
 
         The environment draws how long a decision lasts from its `np_random`, once a decision and
         for nothing else; drawing likewise beside an environment without a skip is the same game.
         """
         find_rom(self.game)
         environment = self._make(frame_skip=1)
-        environment.reset(seed=int(environment_seeds(seed, 1)[0]))
-        for action in actions:
-            pictures, points, ended = [], 0.0, False
-            for _ in range(int(environment.unwrapped.np_random.integers(*self.frame_skip))):
-                picture, reward, terminated, _, _ = environment.step(action)
-                pictures.append(picture)
-                points += float(reward)
-                ended = ended or terminated
-            yield FilmedStep(pictures, points)
+        environment.reset(seed=emulator_seed)
+        ended, decisions = False, 0
+        for step, action in enumerate(actions):
+            shown = is_shown(step)
             if ended:
-                return
+                opening, _ = environment.reset()
+                ended, decisions = False, 0
+                yield FilmedStep([opening] if shown else [], 0.0, first=True)
+                continue
+            pictures: list[UInt8Array] = []
+            points = 0.0
+            for _ in range(int(environment.unwrapped.np_random.integers(*self.frame_skip))):
+                picture, reward, terminated, truncated, _ = environment.step(action)
+                if shown:
+                    pictures.append(picture)
+                points += float(reward)
+                ended = ended or terminated or truncated
+            decisions += 1
+            ended = ended or decisions >= self.max_episode_decisions
+            yield FilmedStep(pictures, points)
 
     def protocol(self) -> dict[str, JSON]:
         """Everything about play that a score depends on, versions included."""

@@ -63,6 +63,35 @@ class FrameRing:
         self._firsts[slots] = torch.from_numpy(step.first)
         self.appended_rows += 1
 
+    @property
+    def oldest_row(self) -> int:
+        """The oldest row that is still in the ring."""
+        return max(self._first_kept_row, self.appended_rows - self.rows)
+
+    def read_rows(self, first: int, until: int) -> dict[str, Tensor]:
+        """Copy rows [first, until) to the host, by name: [rows, E, ...] each."""
+        rows = torch.arange(first, until, device=self.device)[:, None]
+        slots = self._slots(rows, self._every_environment)
+        return {name: part[slots].cpu() for name, part in self._parts().items()}
+
+    def append_rows(self, rows: dict[str, Tensor]) -> None:
+        """Add what `read_rows` gave."""
+        count = len(rows["frames"])
+        numbers = torch.arange(count, device=self.device)[:, None] + self.appended_rows
+        slots = self._slots(numbers, self._every_environment)
+        for name, part in self._parts().items():
+            part[slots] = rows[name].to(self.device)
+        self.appended_rows += count
+
+    def _parts(self) -> dict[str, Tensor]:
+        return {
+            "frames": self._frames,
+            "actions": self._actions,
+            "rewards": self._rewards,
+            "discounts": self._discounts,
+            "firsts": self._firsts,
+        }
+
     def newest(self) -> Tensor:
         """Observations of the newest row: uint8 [E, S, H, W]."""
         row = torch.full_like(self._every_environment, self.appended_rows - 1)

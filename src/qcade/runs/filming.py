@@ -9,12 +9,13 @@ import numpy as np
 
 from qcade.agent.actor import Actor
 from qcade.agent.agent import Agent
+from qcade.games.seeds import environment_seeds
 from qcade.replay.frames import FrameRing, no_actions
 from qcade.runs.directory import open_run
 from qcade.runs.loading import choose_checkpoint, load_agent
 from qcade.training.episodes import EpisodeTracker
 from qcade.types import FloatArray, QcadeError
-from qcade.video import VideoFile, enlarge, figures_strip
+from qcade.video import VideoFile, enlarge, figures_strip, video_format
 
 
 @dataclass(frozen=True)
@@ -69,19 +70,20 @@ def film_run(run: Path, request: VideoRequest) -> Film:
     environments = game.open(1, request.seed, 1)
     meanings = environments.action_meanings
     environments.close()
+    width = video_format(path).least_width
     pictures = 0
     score = 0.0
     with VideoFile(path, game.pictures_per_second) as file:
         most_decisions = round(request.seconds * game.pictures_per_second)
         played = play_one(agent, request.seed, request.epsilon, most_decisions)
-        filmed = game.film(request.seed, played.actions)
+        filmed = game.film(int(environment_seeds(request.seed, 1)[0]), played.actions)
         steps = zip(filmed, played.actions, played.q_values, strict=False)
         for number, (step, action, q_values) in enumerate(steps, 1):
             score += step.reward
             text = f"{game.slug.replace('_', ' ')}   score {score:,.0f}   step {number:,}"
             strip: np.ndarray | None = None
             for picture in step.pictures:
-                large = enlarge(picture)
+                large = enlarge(picture, width)
                 if request.overlay:
                     if strip is None:
                         strip = figures_strip(

@@ -13,9 +13,11 @@ from qcade.recipe_json import differences
 from qcade.runs.checkpoint import load_checkpoint, load_weights
 from qcade.runs.directory import RunDirectory, create_run, open_run
 from qcade.runs.files import read_json, write_json, writing_to
+from qcade.runs.frame_store import FOLDER
 from qcade.runs.loading import choose_checkpoint
-from qcade.runs.recorder import metrics_position, tape_position
+from qcade.runs.recorder import metrics_position, position_in, tape_position
 from qcade.runs.tape import INDEX_FILE, TAPE_FILE
+from qcade.runs.tensorboard_file import FILE as SCALARS_FILE
 from qcade.types import JSON, QcadeError
 
 
@@ -40,26 +42,45 @@ def fork_run(parent_path: Path, at: str, recipe: Recipe, out: Path) -> Fork:
     _require_fitting(recipe, checkpoint)
     if out.exists():
         raise QcadeError(f"{out} exists already: choose another --out")
-    keeps_memory = _memory_key(before) == _memory_key(recipe) and "tape" in notes
+    keeps_memory = _memory_key(before) == _memory_key(recipe)
+    changed = differences(before, recipe)
+    lineage: dict[str, JSON] = {
+        "parent": str(parent_path.absolute()),
+        "at_frames": int(checkpoint.name),
+        "changed": [*changed],
+        "forked": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "parent_provenance": read_json(parent.path / "provenance.json"),
+    }
     fork = create_run(out, recipe)
-    with writing_to(out):
-        shutil.copytree(checkpoint, fork.checkpoints / checkpoint.name)
-        metrics = metrics_position(notes)
-        _copy_start(parent.metrics_file, fork.metrics_file, metrics.length_bytes)
-        if "tape" in notes:
-            position = tape_position(notes)
-            _copy_start(parent.path / TAPE_FILE, out / TAPE_FILE, position.tape.length_bytes)
-            _copy_start(parent.path / INDEX_FILE, out / INDEX_FILE, position.index.length_bytes)
-        changed = differences(before, recipe)
-        lineage: dict[str, JSON] = {
-            "parent": str(parent_path.absolute()),
-            "at_frames": int(checkpoint.name),
-            "changed": [*changed],
-            "forked": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-            "parent_provenance": read_json(parent.path / "provenance.json"),
-        }
-        write_json(out / "lineage.json", lineage)
+    try:
+        with writing_to(out):
+            shutil.copytree(checkpoint, fork.checkpoints / checkpoint.name)
+            _copy_logs(parent, fork, notes)
+            write_json(out / "lineage.json", lineage)
+    except BaseException:
+        shutil.rmtree(out, ignore_errors=True)
+        raise
     return Fork(fork, changed, keeps_memory)
+
+
+def _copy_logs(parent: RunDirectory, fork: RunDirectory, notes: dict[str, JSON]) -> None:
+    lengths = {
+        "metrics.jsonl": metrics_position(notes).length_bytes,
+        f"tensorboard/{SCALARS_FILE}": position_in(notes, "tensorboard").length_bytes,
+    }
+    if "tape" in notes:
+        position = tape_position(notes)
+        lengths[TAPE_FILE] = position.tape.length_bytes
+        lengths[INDEX_FILE] = position.index.length_bytes
+    for name, length_bytes in lengths.items():
+        if length_bytes:
+            with open(parent.path / name, "rb") as file:
+                (fork.path / name).write_bytes(file.read(length_bytes))
+    stored = notes.get("frames_files")
+    if isinstance(stored, dict):
+        (fork.path / FOLDER).mkdir()
+        for name in stored:
+            shutil.copyfile(parent.path / FOLDER / name, fork.path / FOLDER / name)
 
 
 def _memory_key(recipe: Recipe) -> tuple[object, ...]:
@@ -81,8 +102,3 @@ def _require_fitting(recipe: Recipe, checkpoint: Path) -> None:
                 f"the weights of {checkpoint} do not fit the changed recipe ({name} is {have}, "
                 f"not {want}): keep game, torso, streams and stack as they were"
             )
-
-
-def _copy_start(source: Path, target: Path, length_bytes: int) -> None:
-    with open(source, "rb") as file:
-        target.write_bytes(file.read(length_bytes))

@@ -13,6 +13,7 @@ from qcade.types import QcadeError
 
 MEMORY_BESIDE_RING_BYTES = 800_000_000
 MOST_ACTIONS = 18
+LEAST_COMPRESSION = 3
 WEIGHT_COPIES_PER_CHECKPOINT = 4
 CHECKPOINTS_ON_DISK = 4
 """The newest two, the best, and one that is being written."""
@@ -45,9 +46,10 @@ def predict_needs(recipe: Recipe) -> Needs:
     ring = ring_bytes(recipe.ring_rows, recipe.environments, height, width)
     checkpoint = WEIGHT_COPIES_PER_CHECKPOINT * weights + 100_000
     logs = 50_000_000
+    stored = ring // LEAST_COMPRESSION if recipe.stores_frames else 0
     return Needs(
         MEMORY_BESIDE_RING_BYTES + ring + 4 * weights,
-        CHECKPOINTS_ON_DISK * checkpoint + logs,
+        CHECKPOINTS_ON_DISK * checkpoint + logs + stored,
         checkpoint,
     )
 

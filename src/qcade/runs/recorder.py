@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections import deque
 from collections.abc import Callable
 
 from rich.console import Console
 
+from qcade.recipe_json import to_json
 from qcade.runs.appended import FilePosition
 from qcade.runs.checkpoint import prune_checkpoints, save_checkpoint
 from qcade.runs.directory import RunDirectory
+from qcade.runs.frame_store import FOLDER, FrameStore
 from qcade.runs.progress_file import ProgressFile
 from qcade.runs.status import PROGRESS_FILE
 from qcade.runs.stopping import StopRequest
 from qcade.runs.tape import TapePosition, TapeWriter
-from qcade.runs.writers import MetricsFile, RecentScores, Screen, TensorBoardFiles, Writer
+from qcade.runs.tensorboard_file import TensorBoardFile
+from qcade.runs.writers import MetricsFile, RecentScores, Screen, Writer
 from qcade.training.events import Advanced, EpisodeEnded, Event
 from qcade.training.state import Training
 from qcade.types import JSON, QcadeError
@@ -39,7 +43,10 @@ class Recorder:
         self.directory, self.training = directory, training
         self.scores = RecentScores.from_json(notes.get("scores"))
         frames, total = training.frames, recipe.total_frames
-        self._metrics = MetricsFile(directory.metrics_file, metrics_position(notes))
+        self._metrics = MetricsFile(directory.metrics_file, position_in(notes, "metrics"))
+        self._tensorboard = TensorBoardFile(
+            directory.tensorboard, position_in(notes, "tensorboard")
+        )
         self._tape: TapeWriter | None = None
         if recipe.game.is_replayable:
             kept = tape_position(notes) if "tape" in notes else None
@@ -50,10 +57,20 @@ class Recorder:
         self._writers: list[Writer] = [
             self._metrics,
             *([self._tape] if self._tape else []),
-            TensorBoardFiles(directory.tensorboard, frames),
+            self._tensorboard,
             ProgressFile(directory.path / PROGRESS_FILE, total, frames, self.scores, stop),
             Screen(console, total, frames, self.scores),
         ]
+        self._frames: FrameStore | None = None
+        if recipe.stores_frames:
+            files = notes.get("frames_files")
+            stored = dict(files) if isinstance(files, dict) else {}
+            self._frames = FrameStore(
+                directory.path / FOLDER,
+                training.next_row,
+                {name: str(sha) for name, sha in stored.items()},
+            )
+            self._files_of_last_two: deque[set[str]] = deque([set(stored)], maxlen=2)
         self._saved_frames = -1
         self._trouble: OSError | None = None
         self._next_spill = time.monotonic()
@@ -75,20 +92,29 @@ class Recorder:
         if self._saved_frames == self.training.frames:
             return
         self._metrics.flush()
+        self._tensorboard.flush()
         if self._tape is not None:
             self._tape.flush()
         notes: dict[str, JSON] = {
             "metrics": [*self._metrics.position],
+            "tensorboard": [*self._tensorboard.position],
             "scores": self.scores.to_json(),
             "mean_score": self.scores.mean if self.scores.is_full else None,
+            "recipe": to_json(self.training.recipe),
         }
         if self._tape is not None:
             position = self._tape.position
             notes["tape"] = [[*position.tape], [*position.index]]
+        if self._frames is not None:
+            files = self._frames.save(self.training.ring)
+            notes["frames_files"] = files
+            self._files_of_last_two.append(set(files))
         save_checkpoint(
             self.directory.checkpoints, self.training.frames, self.training.snapshot(), notes
         )
         prune_checkpoints(self.directory.checkpoints)
+        if self._frames is not None:
+            self._frames.prune(set().union(*self._files_of_last_two))
         self._saved_frames = self.training.frames
 
     def close(self) -> None:
@@ -105,6 +131,7 @@ class Recorder:
             return
         self._next_spill = now + SECONDS_BETWEEN_SPILLS
         self._attempt(self._metrics.spill)
+        self._attempt(self._tensorboard.spill)
         if self._tape is not None:
             self._attempt(self._tape.spill)
 
@@ -115,9 +142,14 @@ class Recorder:
             self._trouble = self._trouble or error
 
 
+def position_in(notes: dict[str, JSON], log: str) -> FilePosition:
+    """How much of a log, `metrics` or `tensorboard`, belongs to a checkpoint."""
+    return _position(notes.get(log, [0, 0]))
+
+
 def metrics_position(notes: dict[str, JSON]) -> FilePosition:
     """How much of metrics.jsonl belongs to a checkpoint."""
-    return _position(notes.get("metrics", [0, 0]))
+    return position_in(notes, "metrics")
 
 
 def tape_position(notes: dict[str, JSON]) -> TapePosition:

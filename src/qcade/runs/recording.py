@@ -33,7 +33,7 @@ def carry_out(
 
     With `fresh_memory` it goes on with an empty replay memory and new games.
     """
-    with hold(directory.path), stop_requests(directory.path) as stop:
+    with stop_requests(directory.path) as stop, hold(directory.path):
         return _carry_out(directory, recipe, console, stop, fresh_memory)
 
 

@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from qcade.runs.directory import RunDirectory
+from qcade.runs.frame_store import FOLDER, load_rows
 from qcade.runs.recorder import metrics_position, tape_position
 from qcade.runs.tape import Tape, put_aside, read_tape
 from qcade.training.episodes import Episode
@@ -31,13 +32,18 @@ def bring_back(
     metrics_position(notes)
     if fresh_memory:
         put_aside(directory.path)
-        del notes["tape"]
+        notes.pop("tape", None)
         console.print("Going on with an empty memory and new games, as asked.")
         return
-    if not training.recipe.game.is_replayable:
-        console.print("This kind of game cannot be replayed: going on with an empty memory.")
-        return
     try:
+        if training.recipe.stores_frames:
+            counters = {
+                name: int(str(snapshot.counters[name])) for name in ("next_row", "opening_row")
+            }
+            load_rows(directory.path / FOLDER, notes.get("frames_files"), training.ring, **counters)
+        if not training.recipe.game.is_replayable:
+            console.print("This kind of game cannot be replayed: going on with new games.")
+            return
         tape = read_tape(directory.path, tape_position(notes))
         _require_same_game(tape, training)
         with Progress(

@@ -174,11 +174,14 @@ def read_tape(folder: Path, position: TapePosition | None = None) -> Tape:
     for number, line in enumerate(index[: index.rfind(b"\n") + 1].splitlines(), 1):
         try:
             record = json.loads(line)
+            figures = [figure for part in record.values() for figure in part.values()]
+            if not all(isinstance(figure, (int, float)) for figure in figures):
+                raise TypeError
             if "seeding" in record:
                 seedings.append(Seeding(**record["seeding"]))
             else:
                 episodes.append(RecordedEpisode(**record["episode"]))
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, AttributeError):
             raise QcadeError(f"{folder / 'tape.index'} is damaged at line {number}") from None
     next_row = first_row + len(actions)
     return Tape(

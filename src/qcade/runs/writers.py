@@ -115,38 +115,6 @@ class MetricsFile:
         self._file.close()
 
 
-class TensorBoardFiles:
-    """Scalars for TensorBoard, by emulator frames."""
-
-    def __init__(self, folder: Path, frames: int) -> None:
-        from torch.utils.tensorboard import SummaryWriter
-
-        self._writer = SummaryWriter(str(folder), purge_step=frames if frames else None)
-
-    def write(self, event: Event) -> None:
-        """Add an episode's score or the updates' means."""
-        if isinstance(event, EpisodeEnded):
-            values = {
-                "episode/score": event.score,
-                "episode/length_decisions": float(event.length_decisions),
-                "exploration/epsilon": event.epsilon,
-            }
-        elif isinstance(event, Updated):
-            values = {f"updates/{name}": value for name, value in event.metrics.items()}
-        else:
-            return
-        for name, value in values.items():
-            self._writer.add_scalar(name, value, event.frames)
-
-    def flush(self) -> None:
-        """Bring the scalars to the disk."""
-        self._writer.flush()
-
-    def close(self) -> None:
-        """Write the rest and close."""
-        self._writer.close()
-
-
 class Screen:
     """A progress bar in a terminal, a line now and then elsewhere; episodes as they end."""
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from qcade.recipe import Recipe
 from qcade.replay.frames import no_actions
-from qcade.training.episodes import Episode
+from qcade.training.episodes import Episode, EpisodeTracker
 from qcade.training.events import Advanced, CheckpointDue, EpisodeEnded, Event, Started, Updated
 from qcade.training.seeding import apply_seedings, seedings_at_start, seedings_due
 from qcade.training.state import Snapshot, Training
@@ -37,7 +37,7 @@ def run(training: Training) -> Iterator[Event]:
     whole, and goes on as if nothing had happened.
     """
     recipe = training.recipe
-    if training.ring.is_empty:
+    if not training.games_are_open:
         yield open_environments(training)
     while training.frames < recipe.total_frames:
         frames_before = training.frames
@@ -61,11 +61,14 @@ def run(training: Training) -> Iterator[Event]:
 
 
 def open_environments(training: Training) -> Started:
-    """Open an episode in every environment from new seeds, as the memory's first row."""
+    """Open an episode in every environment from new seeds, after what the memory may hold."""
     recipe = training.recipe
     row = training.next_row
     seedings = seedings_at_start(row, recipe.environments, recipe.seed)
-    training.ring.start_at(row, opening_row=row)
+    if training.ring.is_empty:
+        training.ring.start_at(row, opening_row=row)
+    training.games_are_open = True
+    training.episodes = EpisodeTracker(recipe.environments, row)
     step = apply_seedings(training.environments, training.environments.reset(), seedings)
     training.append(step, no_actions(recipe.environments), seedings)
     return Started(training.frames, seedings)

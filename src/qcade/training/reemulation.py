@@ -58,7 +58,7 @@ def rebuild(
     seedings: Sequence[Seeding],
     progress: Callable[[int, int], None] = lambda rows, of: None,
 ) -> list[Episode]:
-    """Bring the ring and the emulators of a restored training to where the snapshot was taken.
+    """Bring the emulators of a restored training, and its ring if that is empty, to a snapshot.
 
     Returns the episodes that ended on the way and were played whole. Raises QcadeError if the
     games under way at the end are not those of the snapshot.
@@ -66,9 +66,11 @@ def rebuild(
     opening_row = int(str(snapshot.counters["opening_row"]))
     count = training.recipe.environments
     next_row = first_row + len(actions)
-    oldest_kept = max(opening_row, next_row - training.ring.rows)
-    start = starting_row(seedings, oldest_kept)
-    training.ring.start_at(oldest_kept, opening_row)
+    oldest_wanted = next_row
+    if training.ring.is_empty:
+        oldest_wanted = max(opening_row, next_row - training.ring.rows)
+        training.ring.start_at(oldest_wanted, opening_row)
+    start = starting_row(seedings, min(oldest_wanted, next_row - 1))
     tracker = EpisodeTracker(count, start)
     seeded = {s.environment: s.row for s in seedings if s.row <= start}
     whole: list[Episode] = []
@@ -76,7 +78,7 @@ def rebuild(
         seeded |= {s.environment: s.row for s in here}
         ended = tracker.track(step)
         whole += [e for e in ended if e.first_row >= seeded.get(e.environment, row + 1)]
-        if row >= oldest_kept:
+        if row >= oldest_wanted:
             training.remember(step, actions[row - first_row].astype(np.int64))
         for seeding in here:
             training.seeded_rows[seeding.environment] = seeding.row
@@ -88,4 +90,5 @@ def rebuild(
             "ale-py or ROM, or it was changed"
         )
     training.episodes = tracker
+    training.games_are_open = True
     return whole

@@ -60,6 +60,7 @@ class Training:
         )
         self.episodes = EpisodeTracker(recipe.environments)
         self.seeded_rows: IntArray = np.zeros(recipe.environments, dtype=np.int64)
+        self.games_are_open = False
         self.decisions = 0
         self.episode_count = 0
         self.metric_sums: dict[str, Tensor] = {}
@@ -111,8 +112,6 @@ class Training:
         self, step: TimeStep, actions: IntArray, seedings: tuple[Seeding, ...]
     ) -> list[Episode]:
         """Put a row into the ring, rewards clipped if the recipe says so; return what it ended."""
-        if self.ring.is_empty:
-            self.episodes = EpisodeTracker(self.recipe.environments, self.next_row)
         for seeding in seedings:
             self.seeded_rows[seeding.environment] = seeding.row
         ended = self.episodes.track(step)

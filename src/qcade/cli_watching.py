@@ -1,0 +1,133 @@
+"""The commands for watching what an agent plays, and what it played while it learnt."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from rich.console import Console
+
+from qcade.terminal import RunPath, parse, screen
+from qcade.types import QcadeError
+
+EVALUATION_SECONDS, WIDEST_TABLE = 300, 1_000
+
+
+@dataclass(frozen=True)
+class VideoOptions:
+    """Write a video in full-size colour: of an evaluation game, or of episodes of the training."""
+
+    run: RunPath
+    """The run directory."""
+    episode: str | None = None
+    """An episode of the training: a number, first, last, best, worst, 50% (of the run), every:50,
+    all, or several with commas."""
+    montage: str | None = None
+    """Episodes of the training side by side, such as first,25%,50%,75%,best."""
+    out: Path | None = None
+    """Video file, .mp4, .webm or .gif; by default an mp4 in videos/ in the run directory."""
+    checkpoint: str = "newest"
+    """Evaluation game: newest, best or a frame number."""
+    epsilon: float = 0.001
+    """Evaluation game: probability of a random action."""
+    seed: int = 0
+    """Evaluation game: which one; everything random in it follows from the seed."""
+    seconds: int | None = None
+    """The video ends here if the game goes on; by default 300 for an evaluation game."""
+    overlay: bool = True
+    """Show score and other figures below the picture."""
+
+
+def video(words: list[str]) -> None:
+    """Write a video of a trained agent's game, or of training episodes"""
+    options = parse(VideoOptions, "video", words)
+    if options.episode is None and options.montage is None:
+        _film_evaluation_game(options)
+    else:
+        _film_training(options)
+
+
+@dataclass(frozen=True)
+class EpisodesOptions:
+    """List the episodes that a run, still training or not, has finished."""
+
+    run: RunPath
+    """The run directory."""
+    sort: Literal["number", "score", "length"] = "number"
+    """Order: the best and the longest come first."""
+    last: int | None = None
+    """Only so many of the newest."""
+    json: bool = False
+    """Print a JSON list instead of a table."""
+
+
+def show_episodes(words: list[str]) -> None:
+    """List the episodes of a run, to choose from for a video"""
+    from qcade.runs.episodes import listed, read_run, table_of, to_json
+
+    options = parse(EpisodesOptions, "episodes", words)
+    if options.last is not None and options.last < 1:
+        raise QcadeError(f"--last is {options.last}; it must be at least 1")
+    run = read_run(options.run)
+    episodes = listed(run.tape.episodes, options.sort, options.last)
+    if options.json:
+        print(json.dumps([to_json(episode) for episode in episodes], indent=2))
+    elif episodes:
+        # Rich would shorten numbers to the width it guesses where there is no terminal.
+        Console(highlight=False, width=WIDEST_TABLE).print(table_of(run, episodes), soft_wrap=True)
+    else:
+        screen.print(f"{options.run} has finished no episode yet.", markup=False)
+
+
+def _film_evaluation_game(options: VideoOptions) -> None:
+    from qcade.runs.filming import VideoRequest, film_run
+
+    request = VideoRequest(
+        options.out,
+        options.checkpoint,
+        options.epsilon,
+        options.seed,
+        EVALUATION_SECONDS if options.seconds is None else options.seconds,
+        options.overlay,
+    )
+    film = film_run(options.run, request)
+    screen.print(
+        f"{film.path}: {film.seconds:.0f} s of {film.game}, score {film.score:,.0f}"
+        + ("" if film.is_whole else f" so far (cut after {request.seconds} s)"),
+        markup=False,
+    )
+
+
+def _film_training(options: VideoOptions) -> None:
+    from qcade.runs.episode_videos import (
+        EpisodeVideo,
+        EpisodeVideoRequest,
+        film_episodes,
+        film_montage,
+    )
+
+    if options.episode is not None and options.montage is not None:
+        raise QcadeError("--episode writes one file an episode and --montage one of all: drop one")
+    for name in ("checkpoint", "epsilon", "seed"):
+        if getattr(options, name) != getattr(VideoOptions, name):
+            raise QcadeError(
+                f"--{name} is of an evaluation game; an episode of the training is what it was: "
+                "leave it out"
+            )
+
+    def report(written: EpisodeVideo) -> None:
+        what = ", ".join(f"episode {e.episode:,} (score {e.score:,.0f})" for e in written.episodes)
+        screen.print(
+            f"{written.path}: {written.seconds:.1f} s, {what}"
+            + (", as recorded" if written.is_whole else f", cut after {options.seconds} s"),
+            markup=False,
+        )
+
+    chosen = options.episode or options.montage or ""
+    request = EpisodeVideoRequest(chosen, options.out, options.seconds, options.overlay)
+    if options.montage is not None:
+        report(film_montage(options.run, request))
+    else:
+        film_episodes(options.run, request, report)

@@ -1,0 +1,88 @@
+"""The replay memory as compressed files, for games that no tape brings back, or for a quick start.
+
+Rows are written once, when a checkpoint is made, in files of at most 64 MB before compression.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import lz4.frame
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+
+from qcade.replay.frames import FrameRing
+from qcade.runs.files import write_whole
+from qcade.types import JSON, QcadeError
+
+FOLDER = "replay"
+MOST_BYTES_A_FILE = 64 * 2**20
+
+
+@dataclass
+class FrameStore:
+    """The stored rows of one run."""
+
+    folder: Path
+    """Where the files are."""
+    next_row: int
+    """Rows before this one are stored already."""
+    checksums: dict[str, str] = field(default_factory=dict)
+    """SHA-256 of every file, by its name `first-next.lz4`."""
+
+    def save(self, ring: FrameRing) -> dict[str, JSON]:
+        """Store the rows that are new; return every file that the ring needs, for state.json."""
+        self.folder.mkdir(exist_ok=True)
+        step = max(1, MOST_BYTES_A_FILE // (ring.environments * ring.height * ring.width))
+        oldest = max(ring.oldest_row, 0)
+        row = max(self.next_row, oldest)
+        while row < ring.appended_rows:
+            until = min(row + step, ring.appended_rows)
+            content = lz4.frame.compress(save(ring.read_rows(row, until)))
+            name = f"{row:012d}-{until:012d}.lz4"
+            write_whole(self.folder / name, content)
+            self.checksums[name] = hashlib.sha256(content).hexdigest()
+            row = until
+        self.next_row = ring.appended_rows
+        return {name: sha for name, sha in self.checksums.items() if _rows(name)[1] > oldest}
+
+    def prune(self, needed: set[str]) -> None:
+        """Delete the files that no checkpoint that can be resumed from needs."""
+        for name in list(self.checksums):
+            if name not in needed:
+                del self.checksums[name]
+        for path in self.folder.glob("*.lz4"):
+            if path.name not in needed:
+                path.unlink()
+
+
+def load_rows(folder: Path, files: JSON, ring: FrameRing, next_row: int, opening_row: int) -> None:
+    """Refill an empty ring up to `next_row`; QcadeError names a file that is missing or damaged."""
+    if not isinstance(files, dict):
+        raise QcadeError("the checkpoint does not say which frames it stored")
+    ring.start_at(max(opening_row, next_row - ring.rows), opening_row)
+    for name, sha in sorted(files.items()):
+        first, until = _rows(name)
+        path = folder / name
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise QcadeError(f"{path} cannot be read: {error.strerror}") from None
+        if hashlib.sha256(content).hexdigest() != sha:
+            raise QcadeError(f"{path} is damaged: it does not match the checkpoint's checksum")
+        try:
+            rows = load(lz4.frame.decompress(content))
+        except (RuntimeError, SafetensorError) as error:
+            raise QcadeError(f"{path} cannot be read: {error}") from None
+        skipped = max(0, ring.appended_rows - first)
+        if skipped < until - first:
+            ring.append_rows({key: value[skipped:] for key, value in rows.items()})
+    if ring.appended_rows != next_row:
+        raise QcadeError(f"{folder} lacks rows from {ring.appended_rows:,} to {next_row:,}")
+
+
+def _rows(name: str) -> tuple[int, int]:
+    first, _, until = name.removesuffix(".lz4").partition("-")
+    return int(first), int(until)
