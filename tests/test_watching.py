@@ -13,8 +13,12 @@ import pytest
 
 import qcade
 from qcade.evaluation import evaluate
+from qcade.games.atari import Atari
 from qcade.games.seeds import environment_seeds
 from qcade.runs.filming import play_one
+from qcade.runs.tape import read_tape
+from qcade.training.episodes import EpisodeTracker
+from qcade.training.reemulation import reemulate
 
 from command import qcade as run_qcade
 
@@ -51,18 +55,31 @@ def test_evaluation_prints_one_json_object_with_its_protocol(
         0.001,
     )
     assert {"ale_py", "qcade", "action_set", "max_episode_frames", "seed"} <= protocol.keys()
-    [file] = (pong_run / "evaluations").iterdir()
-    assert json.loads(file.read_text()) == result
+    [folder] = (pong_run / "evaluations").iterdir()
+    assert json.loads((folder / "result.json").read_text()) == result
+    tape = read_tape(folder)
+    assert sorted(e.score for e in tape.episodes) == sorted(result["scores"])
+    # Played again from its seeds and actions alone, it is the same evaluation.
+    game = Atari(sticky_actions=0.25)
+    environments = game.open(tape.environments, 99)
+    tracker = EpisodeTracker(tape.environments)
+    again = [
+        (episode.first_row, episode.score, episode.frames_crc)
+        for _, step, _ in reemulate(environments, tape.actions, 0, tape.seedings, 0)
+        for episode in tracker.track(step)
+    ]
+    environments.close()
+    assert {(e.first_row, e.score, e.frames_crc) for e in tape.episodes} <= set(again)
 
 
 def test_an_evaluation_repeats_itself(pong_run: Path) -> None:
     agent = qcade.load(pong_run)
-    once = evaluate(agent, agent.recipe.game, episodes=5, epsilon=0.5, seed=1)
-    again = evaluate(agent, agent.recipe.game, episodes=5, epsilon=0.5, seed=1)
-    other = evaluate(agent, agent.recipe.game, episodes=5, epsilon=0.5, seed=2)
+    once = evaluate(agent, agent.recipe.game, episodes=3, epsilon=0.5, seed=1)
+    again = evaluate(agent, agent.recipe.game, episodes=3, epsilon=0.5, seed=1)
+    other = evaluate(agent, agent.recipe.game, episodes=3, epsilon=0.5, seed=2)
     assert once == again
     assert once.lengths_decisions != other.lengths_decisions
-    assert len(once.scores) == 5
+    assert len(once.scores) == 3
 
 
 @pytest.mark.parametrize("overlay", [True, False])

@@ -15,6 +15,8 @@ from qcade.games.scores import human_normalized, published
 from qcade.replay.frames import FrameRing, no_actions
 from qcade.runs.directory import package_versions
 from qcade.training.episodes import EpisodeTracker
+from qcade.training.events import Advanced, EpisodeEnded, Event, Started
+from qcade.training.seeding import apply_seedings, seedings_at_start
 from qcade.types import JSON, Game, QcadeError
 
 MOST_ENVIRONMENTS = 8
@@ -63,6 +65,11 @@ def evaluation_game(game: Game, changes: dict[str, JSON]) -> Game:
     return changed
 
 
+def environments_for(episodes: int) -> int:
+    """How many games an evaluation plays side by side."""
+    return min(episodes, MOST_ENVIRONMENTS)
+
+
 def evaluate(
     agent: Agent,
     game: Game,
@@ -70,12 +77,14 @@ def evaluate(
     epsilon: float,
     seed: int,
     progress: Callable[[int], None] = lambda finished: None,
+    record: Callable[[Event], None] = lambda event: None,
 ) -> Evaluation:
     """Play whole games; every environment plays a number of them that was fixed before.
 
-    (Counting the first games to end, whichever they are, would favour short ones.)
+    (Counting the first games to end, whichever they are, would favour short ones.) `record` is
+    given what a tape needs.
     """
-    count = min(episodes, MOST_ENVIRONMENTS)
+    count = environments_for(episodes)
     quota = [episodes // count + (i < episodes % count) for i in range(count)]
     entropy = np.random.SeedSequence((seed, len("evaluation"))).generate_state(1)
     environments = game.open(count, int(entropy[0]), agent.hardware.threads)
@@ -85,19 +94,37 @@ def evaluate(
     tracker = EpisodeTracker(count)
     played: list[list[tuple[float, int]]] = [[] for _ in range(count)]
     try:
-        step = environments.reset()
+        seedings = seedings_at_start(0, count, seed)
+        step = apply_seedings(environments, environments.reset(), seedings)
         tracker.track(step)
         ring.append(step, no_actions(count))
+        record(Started(0, seedings))
         while any(len(games) < wanted for games, wanted in zip(played, quota, strict=True)):
             actions = actor.act(ring.newest(), epsilon)
             environments.send(actions)
             step = environments.recv()
             ring.append(step, actions)
-            for ended in tracker.track(step):
+            finished = tracker.track(step)
+            frames = tracker.row * count * game.frames_per_decision
+            record(Advanced(frames, 0, epsilon, actions, ()))
+            for ended in finished:
                 games = played[ended.environment]
                 if len(games) < quota[ended.environment]:
                     games.append((ended.score, ended.length_decisions))
-                    progress(sum(map(len, played)))
+                    number = sum(map(len, played))
+                    record(
+                        EpisodeEnded(
+                            frames,
+                            number,
+                            ended.environment,
+                            ended.first_row,
+                            ended.score,
+                            ended.length_decisions,
+                            ended.frames_crc,
+                            epsilon,
+                        )
+                    )
+                    progress(number)
     finally:
         environments.close()
     protocol: dict[str, JSON] = {

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import Progress
 
-from qcade.evaluation import evaluate, evaluation_game
+from qcade.evaluation import environments_for, evaluate, evaluation_game
 from qcade.runs.directory import open_run
 from qcade.runs.files import write_json, writing_to
 from qcade.runs.loading import choose_checkpoint, load_agent
-from qcade.types import JSON, QcadeError
+from qcade.runs.tape import TapeWriter
+from qcade.types import JSON, Game, QcadeError
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,13 @@ def evaluate_run(
     checkpoint = choose_checkpoint(directory, request.checkpoint)
     agent = load_agent(run, request.checkpoint)
     game = evaluation_game(agent.recipe.game, request.changes)
-    with Progress(console=console, disable=quiet or not console.is_terminal) as bar:
+    now = datetime.datetime.now(datetime.UTC)
+    folder = directory.evaluations / f"{checkpoint.name}-{now:%Y%m%dT%H%M%S%f}"
+    with (
+        writing_to(directory.evaluations),
+        _tape(folder, game, request.episodes) as tape,
+        Progress(console=console, disable=quiet or not console.is_terminal) as bar,
+    ):
         task = bar.add_task("games played", total=request.episodes)
         evaluation = evaluate(
             agent,
@@ -53,6 +62,7 @@ def evaluate_run(
             request.epsilon,
             request.seed,
             progress=lambda finished: bar.update(task, completed=finished),
+            record=tape.write if tape else lambda event: None,
         )
     result: dict[str, JSON] = {
         "run": str(run),
@@ -60,9 +70,22 @@ def evaluate_run(
         "checkpoint_frames": int(checkpoint.name),
         **evaluation.to_json(),
     }
-    now = datetime.datetime.now(datetime.UTC)
-    file = directory.evaluations / f"{checkpoint.name}-{now:%Y%m%dT%H%M%S%f}.json"
-    with writing_to(directory.evaluations):
-        directory.evaluations.mkdir(exist_ok=True)
+    file = folder / "result.json"
+    with writing_to(folder):
         write_json(file, result)
     return result, file
+
+
+@contextlib.contextmanager
+def _tape(folder: Path, game: Game, episodes: int) -> Iterator[TapeWriter | None]:
+    """The tape of an evaluation, or None where games cannot be replayed."""
+    folder.mkdir(parents=True)
+    if not game.is_replayable:
+        yield None
+        return
+    tape = TapeWriter(folder, environments_for(episodes), game.protocol(), None)
+    try:
+        yield tape
+        tape.flush()
+    finally:
+        tape.close()
