@@ -18,8 +18,8 @@ import time
 from pathlib import Path
 
 WORDS = (
-    "pong --frames 64000 --updates.start-frames 32000 --replay.capacity 10000 "
-    "--checkpoints.period-frames 4000 --compute.threads 1"
+    "pong --frames 48000 --updates.start-frames 24000 --replay.capacity 8000 "
+    "--checkpoints.period-frames 1600 --compute.threads 1"
 )
 
 
