@@ -14,7 +14,7 @@ READY := $(VENV)/.ready
 .PHONY: pong test check format clean
 
 pong: $(READY)
-	$(BIN)/qcade train pong
+	$(BIN)/qcade train pong --fit
 
 test: $(READY)
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
 
 import pytest
 
+from qcade.machine import available_memory_bytes
+from qcade.recipe import Replay
 from qcade.recipe_json import to_json
 from qcade.recipes import RECIPES
+from qcade.runs.needs import fitted, predict_needs
 
 from command import TINY_CATCH, qcade
 
@@ -64,6 +68,18 @@ def test_memory_that_does_not_fit_is_refused_with_the_number_that_would(
     fits = int(answer.err.split("--replay.capacity ")[1].split()[0])
     assert 20_000 <= fits < 1_000_000_000
     assert not (tmp_path / "d").exists()
+
+
+def test_a_memory_can_be_fitted_to_the_machine() -> None:
+    recipe = dataclasses.replace(
+        RECIPES["dqn"]("pong"), total_frames=10**10, replay=Replay(capacity=10**9)
+    )
+    small = fitted(recipe)
+    assert predict_needs(small).memory_bytes <= available_memory_bytes()
+    doubled = dataclasses.replace(small, replay=Replay(capacity=small.replay.capacity * 2))
+    assert predict_needs(doubled).memory_bytes > available_memory_bytes() * 0.9
+    unchanged = dataclasses.replace(recipe, replay=Replay(capacity=20_000))
+    assert fitted(unchanged) == unchanged
 
 
 def test_a_folder_that_holds_something_else_is_left_as_it_is(

@@ -54,9 +54,13 @@ def train(words: list[str]) -> None:
     """Train an agent on a game"""
     from qcade.options import parse_train
     from qcade.runs.directory import create_run, run_for
-    from qcade.runs.needs import check_needs
+    from qcade.runs.needs import check_needs, fitted
 
     options, recipe = parse_train(words)
+    if options.fit:
+        capacity, recipe = recipe.replay.capacity, fitted(recipe)
+        if recipe.replay.capacity < capacity:
+            screen.print(f"A memory of {recipe.replay.capacity:,} frames fits here: taking that.")
     path = options.out or run_for(RUNS, recipe)
     check_needs(recipe, path)
     own_module, colon, _ = (options.recipe or "").partition(":")

@@ -34,6 +34,8 @@ class TrainOptions:
     """Your own ROM file of the game."""
     env_id: str | None = None
     """A Gymnasium environment with image observations, instead of GAME."""
+    fit: bool = False
+    """Halve the replay capacity until the run fits into this machine's memory."""
     replay_checkpoint: Literal["auto", "tape", "frames"] | None = None
     """How the memory comes back at a resume; short for --checkpoints.replay."""
     detach: bool = False

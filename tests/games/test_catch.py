@@ -1,15 +1,11 @@
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from qcade.games.catch import Catch
 from qcade.games.seeds import environment_seeds
-from qcade.types import IntArray, QcadeError, TimeStep, UInt8Array
+from qcade.types import IntArray, TimeStep, UInt8Array
 
 
 def columns(frame: UInt8Array) -> tuple[IntArray, IntArray]:
@@ -82,40 +78,6 @@ def test_every_column_occurs_and_games_do_not_depend_on_their_number() -> None:
     assert any((step.frame[0] != step.frame[1]).any() for step, _ in steps)
     for of_many, of_one in steps:
         np.testing.assert_array_equal(of_many.frame[:1], of_one.frame)
-
-
-@settings(max_examples=20, deadline=None)
-@given(before=st.lists(st.integers(0, 2), max_size=15), is_sent=st.booleans())
-def test_a_saved_state_goes_on_exactly(before: list[int], is_sent: bool) -> None:
-    games = Catch().open(2, 8)
-    games.reset()
-    for action in before:
-        games.send(np.array([action, 1]))
-        games.recv()
-    if is_sent:
-        games.send(np.array([2, 0]))
-    state = json.loads(json.dumps(games.save_state()))
-    other = Catch().open(2, 99)
-    other.restore_state(state)
-    for i in range(30):
-        if not (is_sent and i == 0):
-            games.send(np.array([i % 3, 1]))
-            other.send(np.array([i % 3, 1]))
-        for one, another in zip(games.recv(), other.recv(), strict=True):
-            np.testing.assert_array_equal(one, another)
-
-
-def test_a_saved_state_is_a_copy_and_fits_its_number_of_games() -> None:
-    games = Catch().open(2, 0)
-    games.reset()
-    state = games.save_state()
-    text = json.dumps(state)
-    for _ in range(10):
-        games.send(np.zeros(2, np.int64))
-        games.recv()
-    assert json.dumps(state) == text
-    with pytest.raises(QcadeError, match="2 games of catch and these are 3"):
-        Catch().open(3, 0).restore_state(state)
 
 
 def test_wrong_use_is_refused() -> None:

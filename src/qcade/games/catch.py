@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, cast
 
 import numpy as np
 
@@ -15,7 +14,6 @@ from qcade.types import (
     FilmedStep,
     Game,
     IntArray,
-    QcadeError,
     TimeStep,
     UInt8Array,
     always,
@@ -143,35 +141,6 @@ class CatchEnvironments:
 
     def close(self) -> None:
         """Do nothing: there is nothing to free."""
-
-    def save_state(self) -> dict[str, JSON]:
-        """Copy everything that later steps depend on, randomness and sent actions included."""
-        state: dict[str, Any] = {
-            "randomness": [each.bit_generator.state for each in self._randomness],
-            "row": self._row.tolist(),
-            "column": self._column.tolist(),
-            "paddle": self._paddle.tolist(),
-            "ended": self._ended.tolist(),
-            "actions": None if self._actions is None else self._actions.tolist(),
-        }
-        return state
-
-    def restore_state(self, state: dict[str, JSON]) -> None:
-        """Go back to what `save_state` gave; `QcadeError` if it is of another number of games."""
-        saved = cast("dict[str, Any]", state)
-        if len(saved["row"]) != len(self._row):
-            raise QcadeError(
-                f"the saved state is of {len(saved['row'])} games of catch and these are "
-                f"{len(self._row)}: open as many environments as were saved"
-            )
-        for each, randomness in zip(self._randomness, saved["randomness"], strict=True):
-            each.bit_generator.state = randomness
-        self._row = np.array(saved["row"], np.int64)
-        self._column = np.array(saved["column"], np.int64)
-        self._paddle = np.array(saved["paddle"], np.int64)
-        self._ended = np.array(saved["ended"], np.bool_)
-        actions = saved["actions"]
-        self._actions = None if actions is None else np.array(actions, np.int64)
 
     def _open_episodes(self, where: BoolArray) -> None:
         self._row[where] = 0

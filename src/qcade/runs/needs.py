@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,6 +53,21 @@ def predict_needs(recipe: Recipe) -> Needs:
         CHECKPOINTS_ON_DISK * checkpoint + logs + stored,
         checkpoint,
     )
+
+
+def fitted(recipe: Recipe) -> Recipe:
+    """Halve the replay capacity until the run fits into this machine's memory.
+
+    Halves, so that the same machine chooses the same capacity again although its free memory
+    is never quite the same.
+    """
+    while predict_needs(recipe).memory_bytes > available_memory_bytes():
+        half = recipe.replay.capacity // 2
+        if half < self_sufficient_capacity(recipe):
+            break
+        replay = dataclasses.replace(recipe.replay, capacity=half)
+        recipe = dataclasses.replace(recipe, replay=replay)
+    return recipe
 
 
 def check_needs(recipe: Recipe, folder: Path) -> Needs:
