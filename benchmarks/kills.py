@@ -69,13 +69,17 @@ def main() -> int:
             process = subprocess.Popen(
                 command(words, killed), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
             )
-            # Long enough to get somewhere on the whole, short enough to hit the start as well.
-            wait = chance.uniform(1.0, 1.0 + 3.0 * seconds / options.kills)
-            try:
-                process.wait(wait)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            started = time.monotonic()
+            # A quarter are killed while they start or refill their memory; the others at any
+            # instant after they got a checkpoint further.
+            if chance.random() > 0.25:
+                before = frames_reached(killed)
+                while process.poll() is None and frames_reached(killed) == before:
+                    time.sleep(0.02)
+            time.sleep(chance.uniform(0.0, 3.0))
+            process.kill()
+            process.wait()
+            wait = time.monotonic() - started
             print(f"| {kill} | {wait:.1f} | {frames_reached(killed):,} |", flush=True)
         subprocess.run(command(words, killed), check=True, capture_output=True)
         one, other = fingerprints(whole), fingerprints(killed)
