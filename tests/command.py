@@ -52,9 +52,11 @@ def start_qcade(words: list[str], folder: Path) -> subprocess.Popen[str]:
     )
 
 
-def metrics_without_time(run: Path) -> list[dict[str, Any]]:
-    """Read metrics.jsonl without the one figure that differs between equal runs."""
-    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+def metrics_without_time(run: Path) -> list[str]:
+    """Read the lines of metrics.jsonl without the one figure that differs between equal runs."""
+    lines: list[dict[str, Any]] = [
+        json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()
+    ]
     for line in lines:
         del line["seconds"]
-    return lines
+    return [json.dumps(line) for line in lines]

@@ -96,9 +96,5 @@ def test_the_tutorial_plays_at_its_own_size(
     assert (recipe["replay"]["gamma"], recipe["updates"]["batch_size"]) == (0.9, 64)
     state = json.loads((max((tmp_path / "e" / "checkpoints").iterdir()) / "state.json").read_text())
     # One update for every decision once 64 of them are in memory.
-    assert state["counters"] == {
-        "decisions": 100,
-        "updates": 100 - 64,
-        "episodes": 0,
-        "metric_count": 36,
-    }
+    counters = state["counters"]
+    assert (counters["decisions"], counters["updates"]) == (100, 100 - 64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from pathlib import Path
 
@@ -16,6 +17,8 @@ SECONDS_BETWEEN_LOOKS = 0.5
 
 def attach(run_path: Path, console: Console) -> RunStatus:
     """Show how a run gets on until it ends; return how it ended."""
+    # A shell that starts a job in the background leaves it deaf to Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     bar = Progress(
         SpinnerColumn(),
         BarColumn(bar_width=24),

@@ -104,7 +104,9 @@ class Training:
 
     def take_metrics(self) -> dict[str, float]:
         """Means of the metrics since the last call."""
-        means = {k: float(v) / self.metric_count for k, v in self.metric_sums.items()}
+        # Sorted, since a restored sum may come back in another order.
+        sums = sorted(self.metric_sums.items())
+        means = {name: float(value) / self.metric_count for name, value in sums}
         self.metric_sums, self.metric_count = {}, 0
         return means
 
