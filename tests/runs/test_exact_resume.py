@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 import time
 from pathlib import Path
 
@@ -105,6 +106,31 @@ def test_a_tape_that_does_not_fit_is_refused_in_one_sentence_and_the_weights_are
     counters = json.loads((after / "state.json").read_text())["counters"]
     assert counters["decisions"] == 1200
     assert counters["updates"] > before["updates"]
+
+
+def test_a_damaged_log_is_put_aside_and_a_new_one_begins(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    words = ["train", *RUNS["catch"].split(), "--frames", "480", "--out", str(run)]
+    assert qcade(words, capsys).code == 0
+    whole = (run / "metrics.jsonl").read_bytes()
+    for name, damaged in (("cut", whole[:-30]), ("changed", b"x" + whole[1:]), ("lost", None)):
+        copy = tmp_path / name
+        shutil.copytree(run, copy)
+        (copy / "metrics.jsonl").unlink()
+        if damaged is not None:
+            (copy / "metrics.jsonl").write_bytes(damaged)
+        answer = qcade(f"resume {copy} --frames 560", capsys)
+        assert answer.code == 0, answer.err
+        assert "metrics.jsonl is not as the checkpoint left it" in answer.out
+        lines = (copy / "metrics.jsonl").read_text().splitlines()
+        assert min(json.loads(line)["frames"] for line in lines) > 480
+        if damaged is not None:
+            assert (copy / "metrics.jsonl.aside-1").read_bytes() == damaged
+        # What began anew is gone on with like any other log.
+        answer = qcade(f"resume {copy} --frames 640", capsys)
+        assert (answer.code, "aside" in answer.out) == (0, False)
 
 
 def test_a_game_that_cannot_be_replayed_goes_on_with_its_memory_and_new_games(

@@ -18,6 +18,23 @@ class FilePosition(NamedTuple):
     """CRC-32 of that much."""
 
 
+def kept_or_put_aside(path: Path, kept: FilePosition) -> tuple[FilePosition, Path | None]:
+    """What can be gone on with: `kept`, or a new file if the old one does not fit it any more.
+
+    A file that was cut, changed or lost since the checkpoint must not be gone on with; it is
+    renamed, and its new name is returned.
+    """
+    content = path.read_bytes()[: kept.length_bytes] if path.is_file() else b""
+    if FilePosition(len(content), zlib.crc32(content)) == kept:
+        return kept, None
+    number = 1
+    while (aside := path.with_name(f"{path.name}.aside-{number}")).exists():
+        number += 1
+    if path.exists():
+        path.rename(aside)
+    return FilePosition(0, 0), aside
+
+
 class AppendedFile:
     """Holds what is appended until `spill`; what a full disk refused is written by the next one."""
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from rich.console import Console
 
 from qcade.recipe_json import to_json
-from qcade.runs.appended import FilePosition
+from qcade.runs.appended import FilePosition, kept_or_put_aside
 from qcade.runs.checkpoint import prune_checkpoints, save_checkpoint
 from qcade.runs.directory import RunDirectory
 from qcade.runs.frame_store import FOLDER, FrameStore
@@ -18,6 +18,7 @@ from qcade.runs.progress_file import ProgressFile
 from qcade.runs.status import PROGRESS_FILE
 from qcade.runs.stopping import StopRequest
 from qcade.runs.tape import TapePosition, TapeWriter
+from qcade.runs.tensorboard_file import FILE as SCALARS_FILE
 from qcade.runs.tensorboard_file import TensorBoardFile
 from qcade.runs.writers import MetricsFile, RecentScores, Screen, Writer
 from qcade.training.events import Advanced, EpisodeEnded, Event
@@ -43,16 +44,25 @@ class Recorder:
         self.directory, self.training = directory, training
         self.scores = RecentScores.from_json(notes.get("scores"))
         frames, total = training.frames, recipe.total_frames
-        self._metrics = MetricsFile(directory.metrics_file, position_in(notes, "metrics"))
-        self._tensorboard = TensorBoardFile(
-            directory.tensorboard, position_in(notes, "tensorboard")
-        )
+        kept = {}
+        for log, path in (
+            ("metrics", directory.metrics_file),
+            ("tensorboard", directory.tensorboard / SCALARS_FILE),
+        ):
+            kept[log], aside = kept_or_put_aside(path, position_in(notes, log))
+            if aside is not None:
+                console.print(
+                    f"{path.name} is not as the checkpoint left it: what there was is now "
+                    f"{aside.name}, and a new one begins."
+                )
+        self._metrics = MetricsFile(directory.metrics_file, kept["metrics"])
+        self._tensorboard = TensorBoardFile(directory.tensorboard, kept["tensorboard"])
         self._tape: TapeWriter | None = None
         if recipe.game.is_replayable:
-            kept = tape_position(notes) if "tape" in notes else None
+            tape_kept = tape_position(notes) if "tape" in notes else None
             protocol = recipe.game.protocol()
             self._tape = TapeWriter(
-                directory.path, recipe.environments, protocol, kept, training.next_row
+                directory.path, recipe.environments, protocol, tape_kept, training.next_row
             )
         self._writers: list[Writer] = [
             self._metrics,
