@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from qcade import recipes
+from qcade.recipes.dqn import dqn
 from qcade.runs.tape import TapeWriter
 from qcade.training.episodes import EpisodeTracker
 from qcade.training.events import Advanced
@@ -25,7 +25,7 @@ ROWS_TRAINED, ROWS_RECORDED = 400, 4_000
 
 def seconds_a_row_of_training() -> float:
     """Time the whole loop of `dqn` on Pong while it learns."""
-    recipe = recipes.dqn("pong")
+    recipe = dqn("pong")
     recipe = dataclasses.replace(
         recipe,
         replay=dataclasses.replace(recipe.replay, capacity=10_000),
@@ -44,7 +44,7 @@ def seconds_a_row_of_training() -> float:
 
 def seconds_a_row_of_recording() -> float:
     """Time fingerprints and tape on real frames of eight environments."""
-    game = recipes.dqn("pong").game
+    game = dqn("pong").game
     environments = game.open(8, 1)
     steps = [environments.reset()]
     actions = np.zeros(8, np.int64)

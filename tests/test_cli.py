@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from qcade.machine import available_memory_bytes
-from qcade.recipe import Replay
+from qcade.recipe import Replay, ReplayRecipe
 from qcade.recipe_json import to_json
-from qcade.recipes import RECIPES
+from qcade.recipes import make_recipe, recipe_names
+from qcade.recipes.dqn import dqn
 from qcade.runs.needs import fitted, predict_needs
 
 from command import TINY_CATCH, qcade
@@ -71,10 +72,9 @@ def test_memory_that_does_not_fit_is_refused_with_the_number_that_would(
 
 
 def test_a_memory_can_be_fitted_to_the_machine() -> None:
-    recipe = dataclasses.replace(
-        RECIPES["dqn"]("pong"), total_frames=10**10, replay=Replay(capacity=10**9)
-    )
+    recipe = dataclasses.replace(dqn("pong"), total_frames=10**10, replay=Replay(capacity=10**9))
     small = fitted(recipe)
+    assert isinstance(small, ReplayRecipe)
     assert predict_needs(small).memory_bytes <= available_memory_bytes()
     doubled = dataclasses.replace(small, replay=Replay(capacity=small.replay.capacity * 2))
     assert predict_needs(doubled).memory_bytes > available_memory_bytes() * 0.9
@@ -152,10 +152,10 @@ def test_recipes_can_be_shown_edited_and_trained(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     listing = qcade("recipes", capsys).out
-    assert all(name in listing for name in RECIPES)
+    assert all(name in listing for name in recipe_names())
     assert "--replay.capacity" in qcade("recipes dqn", capsys).out
     recipe = json.loads(qcade("recipes catch --game catch --json", capsys).out)
-    assert recipe == to_json(RECIPES["catch"]("catch"))
+    assert recipe == to_json(make_recipe("catch", "catch"))
     recipe["total_frames"] = 16
     (tmp_path / "mine.json").write_text(json.dumps(recipe))
     answer = qcade(f"train --recipe {tmp_path}/mine.json --out {tmp_path}/d --seed 5", capsys)

@@ -11,10 +11,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from qcade import EpisodeEnded, recipes
+from qcade import EpisodeEnded
 from qcade.agent.agent import Agent
 from qcade.evaluation import evaluate
 from qcade.recipe import Recipe
+from qcade.recipes.catch import catch
+from qcade.recipes.dqn import dqn
 from qcade.training.loop import run
 from qcade.training.state import Training
 
@@ -35,13 +37,13 @@ def trained(recipe: Recipe) -> Agent:
 
 
 def test_dqn_solves_catch() -> None:
-    agent = trained(recipes.catch("catch"))
+    agent = trained(catch("catch"))
     result = evaluate(agent, agent.recipe.game, episodes=100, epsilon=0.0, seed=3)
     assert sum(result.scores) / 100 >= 0.95
 
 
 def test_an_agent_that_is_not_trained_does_not_solve_catch() -> None:
-    recipe = dataclasses.replace(recipes.catch("catch"), total_frames=8)
+    recipe = dataclasses.replace(catch("catch"), total_frames=8)
     agent = trained(recipe)
     result = evaluate(agent, recipe.game, episodes=100, epsilon=0.0, seed=3)
     assert sum(result.scores) / 100 < 0.5
@@ -66,7 +68,7 @@ def test_two_processes_with_the_same_seed_write_the_same_metrics(
 
 
 def test_scores_of_games_with_lives_are_whole_games() -> None:
-    recipe = dataclasses.replace(recipes.dqn("breakout"), total_frames=16_000, environments=4)
+    recipe = dataclasses.replace(dqn("breakout"), total_frames=16_000, environments=4)
     training = Training(recipe)
     lengths = [e.length_decisions for e in run(training) if isinstance(e, EpisodeEnded)]
     training.close()

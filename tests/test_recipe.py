@@ -16,13 +16,14 @@ from qcade.agent.targets import HardCopy
 from qcade.algorithms.dqn import DQN
 from qcade.algorithms.tutorial import TutorialDQN
 from qcade.networks.streams import Dueling
-from qcade.networks.torsos import TutorialTorso
-from qcade.recipe import Compute, Recipe, Replay, Updates, self_sufficient_capacity, validate
+from qcade.networks.torsos.tutorial import TutorialTorso
+from qcade.recipe import Compute, Replay, ReplayRecipe, Updates, self_sufficient_capacity, validate
 from qcade.recipe_json import differences, from_json, to_json
-from qcade.recipes import RECIPES, find_recipe
+from qcade.recipes import find_recipe, make_recipe, recipe_names
+from qcade.recipes.dqn import dqn
 from qcade.types import QcadeError
 
-PONG = RECIPES["dqn"]("pong")
+PONG = dqn("pong")
 
 
 def edited(path: str, value: object) -> dict[str, Any]:
@@ -47,9 +48,9 @@ def refusal(data: Any) -> str:
 
 
 @pytest.mark.parametrize("game", ["pong", "catch"])
-@pytest.mark.parametrize("name", sorted(RECIPES))
+@pytest.mark.parametrize("name", recipe_names())
 def test_every_recipe_survives_json_unchanged(name: str, game: str) -> None:
-    recipe = RECIPES[name](game)
+    recipe = make_recipe(name, game)
     validate(recipe)
     assert from_json(json.loads(json.dumps(to_json(recipe)))) == recipe
 
@@ -67,7 +68,9 @@ def test_settings_that_are_no_default_survive_json_too() -> None:
 
 def test_fields_that_are_left_out_take_their_defaults() -> None:
     data = edited("replay", {"capacity": 200_000})
-    assert from_json(data).replay == Replay(capacity=200_000)
+    recipe = from_json(data)
+    assert isinstance(recipe, ReplayRecipe)
+    assert recipe.replay == Replay(capacity=200_000)
     assert from_json(lacking("seed")).seed == 1
 
 
@@ -125,7 +128,7 @@ def test_something_else_than_an_object_is_refused() -> None:
         ("compute.threads", dataclasses.replace(PONG, compute=Compute(threads=-1))),
     ],
 )
-def test_recipes_made_in_python_are_checked_alike(path: str, recipe: Recipe) -> None:
+def test_recipes_made_in_python_are_checked_alike(path: str, recipe: ReplayRecipe) -> None:
     with pytest.raises(QcadeError, match=path):
         validate(recipe)
 
@@ -141,7 +144,7 @@ def test_recipes_made_in_python_are_checked_alike(path: str, recipe: Recipe) -> 
     ],
 )
 def test_bounds_inside_unions_and_tuples_and_the_kinds_of_parts_are_checked(
-    path: str, recipe: Recipe
+    path: str, recipe: ReplayRecipe
 ) -> None:
     with pytest.raises(QcadeError, match=path):
         validate(recipe)
@@ -164,7 +167,7 @@ def test_updates_start_when_the_recipe_says_but_never_before_a_transition_is_who
 PART_MODULE = """
 from dataclasses import dataclass
 from pathlib import Path
-from qcade.networks.torsos import Nature
+from qcade.networks.torsos.nature import Nature
 
 Path(__file__).with_name("it_ran").touch()
 
@@ -195,10 +198,10 @@ def test_a_strangers_module_is_refused_and_does_not_run(
 
 RECIPE_MODULE = """
 import dataclasses
-from qcade import recipes
+from qcade.recipes.dqn import dqn
 
 def mine(game):
-    return dataclasses.replace(recipes.dqn(game), name="mine", seed=77)
+    return dataclasses.replace(dqn(game), name="mine", seed=77)
 
 nothing = 5
 """
@@ -233,4 +236,8 @@ def test_differences_name_the_changed_paths_and_nothing_else() -> None:
         "seed: 1 -> 2",
     ]
     one_sided = differences(PONG, dataclasses.replace(PONG, torso=TutorialTorso()))
-    assert [line.partition(":")[0] for line in one_sided] == ["torso.kind", "torso.strides"]
+    assert [line.partition(":")[0] for line in one_sided] == [
+        "torso.kind",
+        "torso.normalization",
+        "torso.strides",
+    ]

@@ -1,6 +1,6 @@
 """Train, watch, resume, replay and compare Atari agents of the DQN family.
 
-for event in qcade.train(qcade.recipes.dqn("pong")): ...
+for event in qcade.train(qcade.make_recipe("dqn", "pong")): ...
 agent = qcade.load("runs/pong-dqn-1")
 """
 
@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from qcade import recipes
 from qcade.agent.agent import Agent
-from qcade.recipe import Recipe
+from qcade.recipe import OnPolicyRecipe, Recipe, ReplayRecipe
+from qcade.recipes import make_recipe, recipe_names
 from qcade.training.events import Advanced, CheckpointDue, EpisodeEnded, Event, Updated
 from qcade.training.loop import train
 from qcade.types import QcadeError
@@ -21,11 +21,14 @@ __all__ = [
     "CheckpointDue",
     "EpisodeEnded",
     "Event",
+    "OnPolicyRecipe",
     "QcadeError",
     "Recipe",
+    "ReplayRecipe",
     "Updated",
     "load",
-    "recipes",
+    "make_recipe",
+    "recipe_names",
     "train",
 ]
 

@@ -58,9 +58,10 @@ def train(words: list[str]) -> None:
 
     options, recipe = parse_train(words)
     if options.fit:
-        capacity, recipe = recipe.replay.capacity, fitted(recipe)
-        if recipe.replay.capacity < capacity:
-            screen.print(f"A memory of {recipe.replay.capacity:,} frames fits here: taking that.")
+        asked, recipe = recipe, fitted(recipe)
+        if recipe != asked:
+            frames = recipe.ring_rows * recipe.environments
+            screen.print(f"A memory of {frames:,} frames fits here: taking that.")
     path = options.out or run_for(RUNS, recipe)
     check_needs(recipe, path)
     own_module, colon, _ = (options.recipe or "").partition(":")
@@ -221,12 +222,12 @@ class RecipesOptions:
 def show_recipes(words: list[str]) -> None:
     """Show the recipes, or every figure of one"""
     from qcade.recipe_json import flatten
-    from qcade.recipes import RECIPES, find_recipe, summary
+    from qcade.recipes import recipe_names, summary
 
     options = parse(RecipesOptions, "recipes", words)
     if options.name is None:
-        for name, function in RECIPES.items():
-            screen.print(f"  {name:<12} {summary(function)}", markup=False)
+        for name in recipe_names():
+            screen.print(f"  {name:<16} {summary(find_recipe(name))}", markup=False)
         screen.print("\nqcade recipes NAME shows every figure; any of them can be overridden.")
         return
     function = find_recipe(options.name)

@@ -12,12 +12,13 @@ import numpy as np
 from qcade.agent.actor import Actor
 from qcade.agent.agent import Agent
 from qcade.games.scores import human_normalized, published
+from qcade.parts import Game
 from qcade.replay.frames import FrameRing, no_actions
 from qcade.runs.directory import package_versions
 from qcade.training.episodes import EpisodeTracker
 from qcade.training.events import Advanced, EpisodeEnded, Event, Started
 from qcade.training.seeding import apply_seedings, seedings_at_start
-from qcade.types import JSON, Game, QcadeError
+from qcade.types import JSON, QcadeError
 
 MOST_ENVIRONMENTS = 8
 

@@ -2,22 +2,40 @@
 
 from __future__ import annotations
 
+import abc
 from dataclasses import dataclass, field
 from typing import Literal
 
 from qcade.checks import check_part
-from qcade.types import (
+from qcade.parts import (
     Algorithm,
-    Count,
     Exploration,
     Game,
+    OnPolicyAlgorithm,
     OptimizerPart,
-    Positive,
-    Probability,
-    QcadeError,
+    Resets,
+    Sampling,
     TargetNetwork,
     Torso,
 )
+from qcade.replay.samplers import Uniform
+from qcade.types import Count, Positive, Probability, Progress, QcadeError
+
+
+@dataclass(frozen=True)
+class Horizon:
+    """How far ahead returns look, and how that changes after every reset of the network.
+
+    From `start_*` to the recipe's `replay.n_step` and `replay.gamma`, exponentially in updates, as
+    in BBF (Schwarzer et al. 2023).
+    """
+
+    start_n_step: Positive = 10
+    """Rewards summed before bootstrapping, right after a reset."""
+    start_gamma: Probability = 0.97
+    """Discount of one decision, right after a reset."""
+    anneal_updates: Positive = 10_000
+    """Updates until the recipe's own figures are reached."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +50,15 @@ class Replay:
     """Discount of one decision."""
     clip_rewards: bool = True
     """Learn from rewards clipped to [-1, 1]; reported scores never are."""
+    sampling: Sampling = field(default_factory=Uniform)
+    """Which transitions an update sees."""
+    horizon: Horizon | None = None
+    """How n and gamma change after resets; None keeps them."""
+
+    @property
+    def most_n_step(self) -> int:
+        """The largest n there ever is."""
+        return self.n_step if self.horizon is None else max(self.n_step, self.horizon.start_n_step)
 
 
 @dataclass(frozen=True)
@@ -41,9 +68,27 @@ class Updates:
     start_frames: Count = 80_000
     """Emulator frames of experience that must be in memory before the first update."""
     period_decisions: Positive = 4
-    """One update for every so many decisions."""
+    """Decisions between updates: `per_period` updates for every so many."""
+    per_period: Positive = 1
+    """Updates at the end of each period; more than 1 where decisions are scarce."""
     batch_size: Positive = 32
     """Transitions an update."""
+
+
+@dataclass(frozen=True)
+class Rollouts:
+    """What an on-policy learner plays before it learns, and how often it goes over that."""
+
+    decisions: Positive = 32
+    """Decisions of each environment between two rounds of learning."""
+    epochs: Positive = 2
+    """Times that every decision of the rollouts is learned from."""
+    minibatches: Positive = 32
+    """Updates an epoch."""
+    gamma: Probability = 0.99
+    """Discount of one decision."""
+    clip_rewards: bool = True
+    """Learn from rewards clipped to [-1, 1]; reported scores never are."""
 
 
 @dataclass(frozen=True)
@@ -71,9 +116,9 @@ class Compute:
     """Processor threads for the learner and for the emulators; 0 for all cores."""
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """Everything that decides a run."""
+@dataclass(frozen=True, kw_only=True)
+class Recipe(abc.ABC):
+    """Everything that decides a run, however it learns."""
 
     name: str
     """The recipe's name."""
@@ -87,12 +132,6 @@ class Recipe:
     """How often an action is random."""
     optimizer: OptimizerPart
     """How gradients become steps."""
-    target: TargetNetwork
-    """How the target network follows."""
-    replay: Replay = field(default_factory=Replay)
-    """What is remembered."""
-    updates: Updates = field(default_factory=Updates)
-    """When the learner updates."""
     checkpoints: Checkpoints = field(default_factory=Checkpoints)
     """When checkpoints are written."""
     compute: Compute = field(default_factory=Compute)
@@ -107,10 +146,43 @@ class Recipe:
     """Everything random follows from it."""
 
     @property
+    @abc.abstractmethod
+    def ring_rows(self) -> int:
+        """Rows of E frames that the frame ring holds."""
+
+    @property
+    @abc.abstractmethod
+    def clips_rewards(self) -> bool:
+        """Whether learning sees rewards clipped to [-1, 1]."""
+
+    @property
     def stores_frames(self) -> bool:
-        """Whether checkpoints hold the replay memory itself."""
+        """Whether checkpoints hold the frame ring itself."""
         choice = self.checkpoints.replay
         return choice == "frames" or (choice == "auto" and not self.game.is_replayable)
+
+    def progress(self, decisions: int) -> Progress:
+        """Where schedules are after so many decisions of all environments."""
+        return Progress(decisions, self.total_frames // self.game.frames_per_decision)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplayRecipe(Recipe):
+    """A run that learns from a replay memory."""
+
+    target: TargetNetwork
+    """How the target network follows."""
+    replay: Replay = field(default_factory=Replay)
+    """What is remembered."""
+    updates: Updates = field(default_factory=Updates)
+    """When the learner updates."""
+    resets: Resets | None = None
+    """When weights are taken back to fresh ones; None for never."""
+
+    @property
+    def clips_rewards(self) -> bool:
+        """Whether learning sees rewards clipped to [-1, 1]."""
+        return self.replay.clip_rewards
 
     @property
     def ring_rows(self) -> int:
@@ -122,7 +194,27 @@ class Recipe:
     def start_rows(self) -> int:
         """Rows that must be in the ring before the first update."""
         wanted = self.updates.start_frames // (self.environments * self.game.frames_per_decision)
-        return max(wanted, self.replay.n_step + 1)
+        return max(wanted, self.replay.most_n_step + 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnPolicyRecipe(Recipe):
+    """A run that learns from what it has just played, without replay or target network."""
+
+    algorithm: OnPolicyAlgorithm
+    """Head, goals and loss."""
+    rollouts: Rollouts = field(default_factory=Rollouts)
+    """What is played before each round of learning."""
+
+    @property
+    def clips_rewards(self) -> bool:
+        """Whether learning sees rewards clipped to [-1, 1]."""
+        return self.rollouts.clip_rewards
+
+    @property
+    def ring_rows(self) -> int:
+        """Rows of E frames that the frame ring holds: one rollout and the stack before it."""
+        return self.rollouts.decisions + self.stack
 
 
 def validate(recipe: Recipe) -> None:
@@ -132,6 +224,19 @@ def validate(recipe: Recipe) -> None:
         raise QcadeError(
             "checkpoints.replay is tape, but this kind of game cannot be replayed: use frames"
         )
+    if isinstance(recipe, ReplayRecipe):
+        _check_replay(recipe)
+    if isinstance(recipe, OnPolicyRecipe):
+        decisions = recipe.rollouts.decisions * recipe.environments
+        if recipe.rollouts.minibatches > decisions // 2:
+            raise QcadeError(
+                f"rollouts.minibatches is {recipe.rollouts.minibatches}, too many for rollouts of "
+                f"{recipe.rollouts.decisions} decisions in {recipe.environments} environments: use "
+                f"at most {decisions // 2}"
+            )
+
+
+def _check_replay(recipe: ReplayRecipe) -> None:
     lowest = self_sufficient_capacity(recipe)
     if recipe.replay.capacity < lowest:
         raise QcadeError(
@@ -140,7 +245,7 @@ def validate(recipe: Recipe) -> None:
         )
 
 
-def self_sufficient_capacity(recipe: Recipe) -> int:
+def self_sufficient_capacity(recipe: ReplayRecipe) -> int:
     """The least replay capacity, in frames, with which the first update can happen."""
-    rows = max(recipe.start_rows, recipe.replay.n_step + recipe.stack + 1)
+    rows = max(recipe.start_rows, recipe.replay.most_n_step + recipe.stack + 1)
     return rows * recipe.environments

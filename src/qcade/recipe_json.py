@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import inspect
 import sys
 import typing
 from typing import Any
@@ -88,7 +89,8 @@ def _part_from_json(data: dict[str, JSON], expected: Any, where: str) -> Any:
 
 def _part_class(kind: JSON, expected: Any, where: str) -> Any:
     if kind is None:
-        if isinstance(expected, type) and dataclasses.is_dataclass(expected):
+        is_one_class = isinstance(expected, type) and not inspect.isabstract(expected)
+        if is_one_class and dataclasses.is_dataclass(expected):
             return expected
         raise QcadeError(f'{where} lacks its kind, as in {{"kind": "package.module:Class"}}')
     module_name, _, class_name = str(kind).partition(":")

@@ -1,4 +1,4 @@
-"""The types that rooms exchange, and the interfaces that make parts replaceable.
+"""The types that rooms exchange.
 
 Shape legend: E environments, B batch, S stacked frames, H W image, A actions,
 N values an action (atoms, quantiles), T time.
@@ -6,17 +6,15 @@ N values an action (atoms, quantiles), T time.
 
 from __future__ import annotations
 
-import abc
-from collections.abc import Callable, Iterable, Iterator
-from typing import Annotated, NamedTuple, Protocol, TypeAlias
+from typing import Annotated, NamedTuple, TypeAlias
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 UInt8Array: TypeAlias = NDArray[np.uint8]
 FloatArray: TypeAlias = NDArray[np.float32]
+DoubleArray: TypeAlias = NDArray[np.float64]
 BoolArray: TypeAlias = NDArray[np.bool_]
 IntArray: TypeAlias = NDArray[np.int64]
 JSON: TypeAlias = "bool | int | float | str | list[JSON] | dict[str, JSON] | None"
@@ -36,6 +34,7 @@ class Range(NamedTuple):
 Count = Annotated[int, Range(0)]
 Positive = Annotated[int, Range(1)]
 PositiveFloat = Annotated[float, Range(1e-12)]
+NotNegative = Annotated[float, Range(0.0)]
 Probability = Annotated[float, Range(0.0, 1.0)]
 
 
@@ -63,6 +62,17 @@ class FilmedStep(NamedTuple):
     """Whether an episode opened instead: the action was ignored, one picture shows the opening."""
 
 
+class Future(NamedTuple):
+    """What followed each transition's start, step by step, for losses that predict it."""
+
+    actions: Tensor
+    """int64 [B, K]: the first is `a_tm1`."""
+    observations: Tensor
+    """uint8 [B, K, S, H, W]: where each action led."""
+    inside: Tensor
+    """bool [B, K]: whether that is still the same episode."""
+
+
 class Batch(NamedTuple):
     """n-step transitions: gamma, n, termination and life loss are already in them."""
 
@@ -76,6 +86,37 @@ class Batch(NamedTuple):
     """float32 [B]: gamma**k times the discounts on the way; 0 if there is nothing to bootstrap."""
     s_t: Tensor
     """uint8 [B, S, H, W]"""
+    future: Future | None = None
+    """The next K steps, where the algorithm asks for them."""
+
+
+class Rollout(NamedTuple):
+    """T decisions of E environments in a row, and what the network says of them."""
+
+    q_values: Tensor
+    """float32 [T + 1, E, A]: of the observations acted on, and of the last one."""
+    a_tm1: Tensor
+    """int64 [T, E]"""
+    r_t: Tensor
+    """float32 [T, E]"""
+    discount_t: Tensor
+    """float32 [T, E]: gamma, or 0 if there is nothing to bootstrap."""
+    is_transition: Tensor
+    """bool [T, E]: false where the decision was ignored because an episode opened."""
+
+
+class Progress(NamedTuple):
+    """How far a run is: what schedules are functions of."""
+
+    decisions: int
+    """Decisions of the whole run so far."""
+    total_decisions: int
+    """Decisions of the whole run at its end."""
+
+    @property
+    def fraction(self) -> float:
+        """From 0 at the start to 1 at the end."""
+        return min(1.0, self.decisions / max(1, self.total_decisions))
 
 
 class Loss(NamedTuple):
@@ -89,156 +130,12 @@ class Loss(NamedTuple):
     """0-d tensors, left on the device until somebody reads them."""
 
 
-class HasQValues(Protocol):
-    """What every network returns, whatever else it carries."""
+class Drawn(NamedTuple):
+    """Transitions that were drawn from the ring."""
 
-    @property
-    def q_values(self) -> Tensor:
-        """float32 [B, A]"""
-        ...
-
-
-class Environments(Protocol):
-    """E environments that step together and reset themselves one call after an end."""
-
-    @property
-    def action_meanings(self) -> tuple[str, ...]:
-        """One name for each of the A actions."""
-        ...
-
-    def reset(self) -> TimeStep:
-        """Open one episode in every environment; all of `first` is true."""
-        ...
-
-    def send(self, actions: IntArray) -> None:
-        """Start one decision in every environment; int64 [E]; returns at once."""
-        ...
-
-    def recv(self) -> TimeStep:
-        """Wait for the decisions that `send` started."""
-        ...
-
-    def reseed(self, environments: IntArray, seeds: IntArray) -> UInt8Array:
-        """Open an episode that follows from its seed alone in some environments.
-
-        Takes int64 [n] and [n]; returns their first frames, uint8 [n, H, W]. To be called between
-        `recv` and `send`.
-        """
-        ...
-
-    def close(self) -> None:
-        """Free the emulators."""
-        ...
-
-
-def always(step: int) -> bool:
-    """Show every step of a film."""
-    return True
-
-
-class Game(abc.ABC):
-    """What is played and how it is shown: a frozen dataclass that opens environments."""
-
-    @property
-    @abc.abstractmethod
-    def slug(self) -> str:
-        """The game's name in snake_case, as in score tables and run names."""
-
-    @property
-    @abc.abstractmethod
-    def frame_shape(self) -> tuple[int, int]:
-        """H and W of an observation."""
-
-    @property
-    @abc.abstractmethod
-    def frames_per_decision(self) -> int:
-        """Emulator frames that one decision lasts (the mean, where it is random)."""
-
-    @abc.abstractmethod
-    def open(self, environments: int, seed: int, threads: int = 0) -> Environments:
-        """Start E environments whose randomness follows from `seed`; 0 threads means all cores."""
-
-    @property
-    @abc.abstractmethod
-    def is_replayable(self) -> bool:
-        """Whether seeds and actions bring back every frame exactly."""
-
-    @property
-    @abc.abstractmethod
-    def pictures_per_second(self) -> float:
-        """How fast `film` shows the game at its own pace."""
-
-    @abc.abstractmethod
-    def film(
-        self,
-        emulator_seed: int,
-        actions: Iterable[int],
-        is_shown: Callable[[int], bool] = always,
-    ) -> Iterator[FilmedStep]:
-        """Play one environment again from a seeded reset on, in full-size colour.
-
-        `actions` are all that were sent from then on, those that were ignored because an episode
-        opened included. Steps are numbered from 0; those not shown come without pictures, sooner.
-        """
-
-    @abc.abstractmethod
-    def protocol(self) -> dict[str, JSON]:
-        """Everything about play that a score depends on, versions included."""
-
-
-class Torso(abc.ABC):
-    """From pixels to features: a frozen dataclass that builds a module."""
-
-    @abc.abstractmethod
-    def build(self, stack: int, height: int, width: int) -> nn.Module:
-        """Make a module from float [B, S, H, W] in [0, 1] to float [B, features]."""
-
-
-class Streams(abc.ABC):
-    """The layers between features and the values of actions: plain or dueling."""
-
-    @abc.abstractmethod
-    def build(self, features: int, actions: int, values: int) -> nn.Module:
-        """Make a module from float [B, features] to float [B, A, N], N = `values`."""
-
-
-class Algorithm(abc.ABC):
-    """A head and a loss: a frozen dataclass, final, that knows no other algorithm."""
-
-    @abc.abstractmethod
-    def head(self, features: int, actions: int) -> nn.Module:
-        """Make a module from float [B, features] to a named tuple with `q_values` [B, A]."""
-
-    @abc.abstractmethod
-    def loss(self, online: nn.Module, target: nn.Module, batch: Batch) -> Loss:
-        """Compute the loss of a batch; no gradient flows through `target`."""
-
-
-class Exploration(abc.ABC):
-    """How often an action is drawn at random, as a pure function of time."""
-
-    @abc.abstractmethod
-    def epsilon(self, decisions: int) -> float:
-        """Probability of a random action after that many decisions of the whole run."""
-
-
-class OptimizerPart(abc.ABC):
-    """A frozen dataclass that makes a torch optimizer."""
-
-    max_gradient_norm: float | None
-
-    @abc.abstractmethod
-    def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-        """Make the optimizer of these parameters."""
-
-
-class TargetNetwork(abc.ABC):
-    """How the target network follows the online network."""
-
-    @abc.abstractmethod
-    def make(self, online: nn.Module) -> nn.Module:
-        """Make the target network, equal to `online` at first."""
-
-    @abc.abstractmethod
-    def follow(self, target: nn.Module, online: nn.Module, updates: int) -> None:
-        """Bring `target` up to date after that many updates."""
+    row: Tensor
+    """int64 [B]: where they start."""
+    environment: Tensor
+    """int64 [B]"""
+    importance: Tensor | None = None
+    """float32 [B]: weights that make up for what was drawn more often; None for all alike."""

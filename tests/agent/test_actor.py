@@ -19,14 +19,18 @@ CPU = Hardware(torch.device("cpu"), torch.float32, 1)
 class PrefersItsPixel(nn.Module):
     """The best action is the value of the observation's only pixel."""
 
-    def forward(self, observation: Tensor) -> ScalarValues:
+    def forward(
+        self, observation: Tensor, generator: torch.Generator | None = None
+    ) -> ScalarValues:
         return ScalarValues(-(torch.arange(ACTIONS) - observation.flatten(1).float()).abs())
 
 
 class Unasked(nn.Module):
     """A network that must not be needed."""
 
-    def forward(self, observation: Tensor) -> ScalarValues:
+    def forward(
+        self, observation: Tensor, generator: torch.Generator | None = None
+    ) -> ScalarValues:
         raise AssertionError("the network was asked although every action is random")
 
 
@@ -111,3 +115,33 @@ def test_acting_leaves_no_graph_and_the_global_generator_alone() -> None:
     player.act(pixels(1, 2), 0.5)
     assert not player.q_values(pixels(1, 2)).requires_grad
     assert torch.equal(before, torch.get_rng_state())
+
+
+def test_each_environment_may_have_an_epsilon_of_its_own() -> None:
+    player, count = actor(), 4_000
+    epsilons = np.array([0.0, 0.25, 1.0])
+    played = np.array([player.act(pixels(2, 2, 2), epsilons) for _ in range(count)])
+    # A random action is another one in three of four cases.
+    shares = (played != 2).mean(0)
+    np.testing.assert_allclose(shares, 0.75 * epsilons, atol=0.04)
+    assert shares[0] == 0.0
+
+
+class DrawsItsBestAction(nn.Module):
+    """A network as noisy as can be."""
+
+    def forward(
+        self, observation: Tensor, generator: torch.Generator | None = None
+    ) -> ScalarValues:
+        if generator is None:
+            return ScalarValues(torch.eye(ACTIONS)[torch.ones(len(observation), dtype=torch.int64)])
+        return ScalarValues(torch.rand(len(observation), ACTIONS, generator=generator))
+
+
+def test_a_noisy_network_draws_from_the_generator_it_is_given_and_from_none_otherwise() -> None:
+    noise = torch.Generator().manual_seed(3)
+    noisy = Actor(DrawsItsBestAction(), ACTIONS, CPU, seed=1, noise=noise)
+    expected = torch.rand(50, ACTIONS, generator=torch.Generator().manual_seed(3)).argmax(1)
+    assert noisy.act(pixels(*range(50)), 0.0).tolist() == expected.tolist()
+    quiet = Actor(DrawsItsBestAction(), ACTIONS, CPU, seed=1)
+    assert quiet.act(pixels(*range(50)), 0.0).tolist() == [1] * 50

@@ -18,7 +18,8 @@ from qcade.machine import Hardware
 from qcade.networks.heads import ScalarHead
 from qcade.networks.q_network import QNetwork
 from qcade.networks.streams import Plain
-from qcade.types import Algorithm, Batch, OptimizerPart, TargetNetwork
+from qcade.parts import Algorithm, OptimizerPart, TargetNetwork
+from qcade.types import Batch
 
 CPU = Hardware(torch.device("cpu"), torch.float32, 1)
 PIXELS, ACTIONS, BATCH = 8, 3, 6
@@ -55,6 +56,14 @@ def batch_of(seed: int, size: int = BATCH) -> Batch:
     )
 
 
+def only(batch: Batch, i: int) -> Batch:
+    """The batch of one of its samples."""
+    one = slice(i, i + 1)
+    return Batch(
+        batch.s_tm1[one], batch.a_tm1[one], batch.r_t[one], batch.discount_t[one], batch.s_t[one]
+    )
+
+
 def learner_of(
     seed: int = 1,
     optimizer: OptimizerPart | None = None,
@@ -64,7 +73,7 @@ def learner_of(
     torch.manual_seed(seed)
     head = ScalarHead(Plain(hidden=32).build(PIXELS, ACTIONS, 1))
     return Learner(
-        QNetwork(nn.Flatten(), head),
+        QNetwork(nn.Identity(), head),
         algorithm or DQN(error="squared"),
         optimizer or PlainSGD(),
         target or HardCopy(period_updates=1_000),
@@ -104,18 +113,14 @@ def test_one_batch_is_learnt_by_heart(algorithm: Algorithm) -> None:
 def test_an_update_averages_over_the_batch() -> None:
     batch = batch_of(3)
     whole = step_of(learner_of(), batch)
-    singles = [
-        step_of(learner_of(), Batch(*(part[i : i + 1] for part in batch))) for i in range(BATCH)
-    ]
+    singles = [step_of(learner_of(), only(batch, i)) for i in range(BATCH)]
     torch.testing.assert_close(whole, torch.stack(singles).mean(0))
 
 
 def test_importance_weighs_each_samples_gradient() -> None:
     batch = batch_of(3)
     weights = torch.tensor([0.0, 1.0, 0.5, 2.0, 0.25, 0.0])
-    singles = [
-        step_of(learner_of(), Batch(*(part[i : i + 1] for part in batch))) for i in range(BATCH)
-    ]
+    singles = [step_of(learner_of(), only(batch, i)) for i in range(BATCH)]
     expected = (weights[:, None] * torch.stack(singles)).sum(0) / BATCH
     torch.testing.assert_close(step_of(learner_of(), batch, weights), expected)
 
@@ -217,7 +222,7 @@ def test_the_state_of_another_network_is_refused() -> None:
     learner = learner_of(optimizer=Adam())
     learner.update(batch_of(1))
     other = Learner(
-        QNetwork(nn.Flatten(), ScalarHead(Plain(hidden=7).build(PIXELS, ACTIONS, 1))),
+        QNetwork(nn.Identity(), ScalarHead(Plain(hidden=7).build(PIXELS, ACTIONS, 1))),
         DQN(),
         Adam(),
         HardCopy(period_updates=5),

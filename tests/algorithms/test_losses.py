@@ -31,6 +31,11 @@ def test_taken_picks_each_rows_own_action() -> None:
     assert taken(Q, torch.tensor([2, 0, 1])).tolist() == [-2.0, -3.0, 0.0]
 
 
+def test_taken_picks_whole_distributions_too() -> None:
+    values = torch.arange(12.0).view(2, 3, 2)
+    assert taken(values, torch.tensor([2, 0])).tolist() == [[4.0, 5.0], [6.0, 7.0]]
+
+
 def test_q_learning_target_adds_the_discounted_best_value() -> None:
     goal = q_learning_target(R, DISCOUNT, Q)
     torch.testing.assert_close(goal, torch.tensor([1 + 0.9 * 5, -1 - 0.5 * 1, 0.5]))

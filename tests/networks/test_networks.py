@@ -1,8 +1,10 @@
-"""Torsos, streams, heads and the network that joins them."""
+"""The network that joins torso, streams and head."""
 
 from __future__ import annotations
 
+import copy
 import math
+from dataclasses import dataclass
 
 import pytest
 import torch
@@ -12,25 +14,50 @@ from qcade.algorithms.double_dqn import DoubleDQN
 from qcade.algorithms.dqn import DQN
 from qcade.networks.heads import ScalarHead, SoftmaxHead
 from qcade.networks.q_network import QNetwork, build_q_network
-from qcade.networks.streams import Dueling, DuelingModule, Plain
-from qcade.networks.torsos import Nature, TutorialTorso
-from qcade.types import Algorithm, Streams, Torso
+from qcade.networks.streams import Dueling, Plain, SharedDueling
+from qcade.networks.torsos.hadamax import Hadamax
+from qcade.networks.torsos.impala import Impala
+from qcade.networks.torsos.nature import Nature
+from qcade.networks.torsos.renormalized import Renormalized
+from qcade.networks.torsos.small import Small
+from qcade.networks.torsos.tutorial import TutorialTorso
+from qcade.parts import Algorithm, FeatureShape, Streams, Torso
+from qcade.types import Batch, Loss
+
+TORSOS: list[Torso] = [
+    Nature(),
+    Nature(normalization="channel"),
+    Nature(normalization="layer"),
+    TutorialTorso(),
+    Small(),
+    Impala(),
+    Impala(spectral_normalization=True, pooled_side=6),
+    Renormalized(Impala()),
+    Hadamax(),
+]
+STREAMS: list[Streams] = [
+    Plain(hidden=128),
+    Dueling(hidden=128),
+    SharedDueling(hidden=128),
+    Plain(hidden=128, noisy_sigma=0.5),
+    Dueling(hidden=128, noisy_sigma=0.5),
+    Plain(hidden=128, activation="gelu", normalization="layer"),
+]
 
 
-@pytest.mark.parametrize(
-    ("torso", "shape", "features"),
-    [
-        (Nature(), (4, 84, 84), 3_136),
-        (TutorialTorso(), (4, 105, 80), 1_280),
-        # As printed, kernel sizes for strides: 13x10, 4x3, 1x1 pixels.
-        (TutorialTorso(strides=(8, 3, 3)), (4, 105, 80), 64),
-    ],
-    ids=repr,
-)
-def test_torsos_give_the_published_number_of_features(
-    torso: Torso, shape: tuple[int, int, int], features: int
-) -> None:
-    assert torso.build(*shape)(torch.zeros(2, *shape)).shape == (2, features)
+def generator(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def like_pong(count: int) -> Tensor:
+    """Frames that differ in a few pixels: a ball and a paddle before a grey wall."""
+    frames = torch.full((count, 4, 84, 84), 87, dtype=torch.uint8)
+    places = torch.randint(5, 70, (count, 4, 3), generator=generator(4)).tolist()
+    for index, stack in enumerate(places):
+        for picture, (y, x, paddle) in zip(frames[index], stack, strict=True):
+            picture[y : y + 3, x : x + 2] = 236
+            picture[paddle : paddle + 12, 74:76] = 130
+    return frames
 
 
 def test_dqn_for_four_actions_has_the_published_number_of_weights() -> None:
@@ -38,101 +65,175 @@ def test_dqn_for_four_actions_has_the_published_number_of_weights() -> None:
     assert sum(p.numel() for p in network.parameters()) == 1_686_180
 
 
-def test_tutorial_torso_ends_in_elu_and_nature_in_relu() -> None:
-    frames = torch.rand(2, 4, 84, 84, generator=torch.Generator().manual_seed(1)) * 20
-    torch.manual_seed(0)
-    nature, tutorial = (t.build(4, 84, 84)(frames).detach() for t in (Nature(), TutorialTorso()))
-    assert float(nature.min()) == 0.0
-    assert -1.0 <= float(tutorial.min()) < 0.0
+class Values(nn.Module):
+    """Streams that take features for values: float [B, A * N] -> float [B, A, N]."""
 
-
-class Columns(nn.Module):
-    """Passes on some of its input's columns."""
-
-    def __init__(self, first: int, last: int) -> None:
+    def __init__(self, actions: int) -> None:
         super().__init__()
-        self.columns = slice(first, last)
+        self.actions = actions
 
-    def forward(self, features: Tensor) -> Tensor:
-        return features[:, self.columns]
-
-
-def test_dueling_by_hand() -> None:
-    advantage = nn.Sequential(Columns(1, 4), nn.Unflatten(1, (3, 1)))
-    streams = DuelingModule(value=Columns(0, 1), advantage=advantage)
-    # Advantages 1, 2, 6 have the mean 3; 4, 4, 4 say nothing.
-    values = streams(torch.tensor([[10.0, 1.0, 2.0, 6.0], [-1.0, 4.0, 4.0, 4.0]]))
-    assert values.squeeze(2).tolist() == [[8.0, 9.0, 13.0], [-1.0, -1.0, -1.0]]
-
-
-def test_dueling_values_average_over_actions_to_the_state_value() -> None:
-    module = Dueling(hidden=8).build(features=5, actions=6, values=3)
-    assert isinstance(module, DuelingModule)
-    features = torch.randn(7, 5, generator=torch.Generator().manual_seed(1))
-    torch.testing.assert_close(module(features).mean(1), module.value(features))
-    # It is no constant: actions differ in every state.
-    assert float(module(features).std(1).min().detach()) > 1e-4
-
-
-@pytest.mark.parametrize("streams", [Plain(hidden=8), Dueling(hidden=8)], ids=repr)
-def test_streams_give_n_values_for_each_action(streams: Streams) -> None:
-    module = streams.build(features=5, actions=6, values=3)
-    assert module(torch.zeros(7, 5)).shape == (7, 6, 3)
-
-
-@pytest.mark.parametrize(("activation", "at_minus_one"), [("relu", 0.0), ("elu", math.exp(-1) - 1)])
-@pytest.mark.parametrize("kind", [Plain, Dueling])
-def test_streams_use_the_activation_that_the_recipe_names(
-    kind: type[Streams], activation: str, at_minus_one: float
-) -> None:
-    module = kind(hidden=1, activation=activation).build(1, 1, 1)  # type: ignore[call-arg]
-    for parameter in module.parameters():
-        nn.init.ones_(parameter) if parameter.ndim == 2 else nn.init.zeros_(parameter)
-    # One action: the advantage less its mean is nothing, so only the value stream shows.
-    value = module(torch.tensor([[-1.0]]))
-    assert float(value.detach()) == pytest.approx(at_minus_one)
+    def forward(self, features: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        return features.view(len(features), self.actions, -1)
 
 
 def test_heads_by_hand() -> None:
-    streams = nn.Unflatten(1, (2, 1))
     features = torch.tensor([[0.0, math.log(3.0)]])
-    torch.testing.assert_close(ScalarHead(streams)(features).q_values, features)
-    shares = SoftmaxHead(streams)(features).q_values
+    torch.testing.assert_close(ScalarHead(Values(2))(features).q_values, features)
+    shares = SoftmaxHead(Values(2))(features).q_values
     torch.testing.assert_close(shares, torch.tensor([[0.25, 0.75]]))
 
 
-def test_values_are_float32_whatever_the_arithmetic() -> None:
-    network = build_q_network(Nature(), DQN(Plain(hidden=8)), (1, 84, 84), 2, seed=1)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        values = network(torch.zeros(1, 1, 84, 84, dtype=torch.uint8)).q_values
-    assert values.dtype == torch.float32
-
-
 def test_frames_are_scaled_from_bytes_to_the_unit_interval() -> None:
-    network = QNetwork(nn.Flatten(), ScalarHead(nn.Unflatten(1, (3, 1))))
+    network = QNetwork(nn.Identity(), ScalarHead(Values(3)))
     frames = torch.tensor([0, 51, 255], dtype=torch.uint8).view(1, 1, 1, 3)
     torch.testing.assert_close(network(frames).q_values, torch.tensor([[0.0, 0.2, 1.0]]))
+    torch.testing.assert_close(network.maps(frames), torch.tensor([[[[0.0, 0.2, 1.0]]]]))
 
 
-def weights_of(algorithm: Algorithm, seed: int) -> Tensor:
-    network = build_q_network(TutorialTorso(), algorithm, (2, 40, 40), 3, seed)
-    return nn.utils.parameters_to_vector(network.parameters())
+def test_the_head_gets_the_maps_flattened_channel_by_channel() -> None:
+    network = QNetwork(nn.Identity(), ScalarHead(Values(8)))
+    frames = torch.arange(8, dtype=torch.uint8).view(1, 2, 2, 2)
+    # Channels are not next to each other in memory, as some convolutions leave them.
+    frames = frames.contiguous(memory_format=torch.channels_last)
+    assert (network(frames).q_values * 255).round().tolist() == [[0, 1, 2, 3, 4, 5, 6, 7]]
+
+
+@dataclass(frozen=True)
+class ChannelMeans(Algorithm):
+    """Takes the mean of each map for the value of an action."""
+
+    def head(self, features: FeatureShape, actions: int) -> nn.Module:
+        channels, height, width = features
+        averages = nn.Sequential(nn.Unflatten(1, features), nn.AvgPool2d((height, width)))
+        assert channels == actions
+        return ChannelMeansHead(averages)
+
+    def loss(
+        self, online: nn.Module, target: nn.Module, batch: Batch, generator: torch.Generator | None
+    ) -> Loss:
+        raise NotImplementedError
+
+
+class ChannelMeansHead(nn.Module):
+    def __init__(self, averages: nn.Module) -> None:
+        super().__init__()
+        self.averages = averages
+
+    def forward(self, features: Tensor, generator: torch.Generator | None) -> Tensor:
+        means: Tensor = self.averages(features)
+        return means.flatten(1)
+
+
+def test_the_algorithm_is_told_the_shape_of_the_maps() -> None:
+    network = build_q_network(Small(), ChannelMeans(), (4, 105, 80), 64, seed=1)
+    frames = torch.randint(256, (2, 4, 105, 80), dtype=torch.uint8, generator=generator(1))
+    torch.testing.assert_close(network(frames), network.maps(frames).mean((2, 3)))
+
+
+@pytest.mark.parametrize("streams", STREAMS, ids=repr)
+@pytest.mark.parametrize("torso", TORSOS, ids=repr)
+def test_a_new_network_tells_observations_apart_and_values_them_near_nothing(
+    torso: Torso, streams: Streams
+) -> None:
+    network = build_q_network(torso, DQN(streams), (4, 84, 84), 6, seed=1)
+    observations = like_pong(6)
+    with torch.no_grad():
+        values = network(observations).q_values
+    assert values.shape == (6, 6)
+    assert float(values.abs().max()) < 0.7
+    # PyTorch's own initial weights give the Nature network 0.0002, and it dies of that.
+    assert float(values.std(0).mean()) > 5e-4
+    assert len({tuple(row) for row in values.tolist()}) == 6
+
+
+@pytest.mark.parametrize("torso", TORSOS, ids=repr)
+def test_every_weight_that_is_no_noise_gets_a_gradient(torso: Torso) -> None:
+    network = build_q_network(torso, DQN(Dueling(hidden=16)), (4, 84, 84), 3, seed=1)
+    network(like_pong(4)).q_values.square().sum().backward()
+    for name, parameter in network.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.any(), name
+
+
+@pytest.mark.parametrize("torso", TORSOS, ids=repr)
+def test_values_are_float32_and_nearly_the_same_in_half_the_precision(torso: Torso) -> None:
+    streams = Dueling(hidden=16, normalization="layer", noisy_sigma=0.5)
+    network = build_q_network(torso, DQN(streams), (4, 84, 84), 3, seed=1)
+    observations = like_pong(3)
+    with torch.no_grad():
+        exact = network(observations, generator(1)).q_values
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            rough = network(observations, generator(1)).q_values
+    assert rough.dtype == torch.float32
+    torch.testing.assert_close(rough, exact, atol=0.05, rtol=0.05)
+
+
+def test_the_generator_reaches_the_noise_and_none_leaves_it_out() -> None:
+    algorithm = DQN(Dueling(hidden=16, noisy_sigma=0.5))
+    network = build_q_network(Small(), algorithm, (4, 84, 84), 3, seed=1)
+    observations, noise = like_pong(2), generator(5)
+    first, second = (network(observations, noise).q_values for _ in range(2))
+    assert torch.equal(network(observations, generator(5)).q_values, first)
+    assert not torch.equal(first, second)
+    assert torch.equal(network(observations).q_values, network(observations).q_values)
+    assert not torch.equal(network(observations).q_values, first)
+
+
+def weights_of(torso: Torso, algorithm: Algorithm, seed: int) -> Tensor:
+    network = build_q_network(torso, algorithm, (2, 40, 40), 3, seed)
+    return torch.cat([value.flatten() for value in network.state_dict().values()])
 
 
 @pytest.mark.parametrize(
-    "algorithm", [DQN(Plain(hidden=8)), DoubleDQN(Dueling(hidden=8))], ids=repr
+    ("torso", "algorithm"),
+    [
+        (TutorialTorso(), DQN(Plain(hidden=8))),
+        (TutorialTorso(), DoubleDQN(Dueling(hidden=8))),
+        (Impala(spectral_normalization=True), DQN(SharedDueling(hidden=8, noisy_sigma=0.5))),
+    ],
+    ids=repr,
 )
-def test_weights_follow_from_the_seed_alone(algorithm: Algorithm) -> None:
+def test_weights_follow_from_the_seed_alone(torso: Torso, algorithm: Algorithm) -> None:
     torch.manual_seed(1)
-    one = weights_of(algorithm, seed=11)
+    one = weights_of(torso, algorithm, seed=11)
     torch.manual_seed(2)
-    same, other = weights_of(algorithm, seed=11), weights_of(algorithm, seed=12)
+    same, other = (weights_of(torso, algorithm, seed) for seed in (11, 12))
     assert torch.equal(one, same)
     assert not torch.equal(one, other)
 
 
-def test_building_leaves_the_global_generator_alone() -> None:
+def test_neither_building_nor_asking_touches_the_global_generator() -> None:
     torch.manual_seed(123)
     before = torch.get_rng_state()
-    weights_of(DQN(), seed=11)
+    algorithm = DQN(Dueling(hidden=8, noisy_sigma=0.5))
+    network = build_q_network(
+        Impala(spectral_normalization=True), algorithm, (4, 84, 84), 3, seed=11
+    )
+    network(like_pong(1), generator(1))
     assert torch.equal(before, torch.get_rng_state())
+
+
+def test_a_network_comes_back_from_its_state_and_goes_on_learning_as_before() -> None:
+    torso = Impala(spectral_normalization=True, pooled_side=6)
+    algorithm = DQN(Dueling(hidden=8, noisy_sigma=0.5))
+    one, other = (build_q_network(torso, algorithm, (4, 84, 84), 3, seed) for seed in (1, 2))
+    observations = like_pong(2)
+    learn(one, observations)
+    other.load_state_dict(copy.deepcopy(one.state_dict()))
+    # Looking at a network in between changes nothing.
+    with torch.no_grad():
+        other(observations, generator(9))
+    for network in (one, other):
+        learn(network, observations)
+    for name, value in one.state_dict().items():
+        assert torch.equal(value, other.state_dict()[name]), name
+
+
+def learn(network: QNetwork, observations: Tensor) -> None:
+    """One step down the gradient of something."""
+    network.zero_grad()
+    network(observations, generator(3)).q_values.square().sum().backward()
+    with torch.no_grad():
+        for parameter in network.parameters():
+            assert parameter.grad is not None
+            parameter.sub_(0.1 * parameter.grad)

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from qcade import recipes
 from qcade.recipe import Replay
+from qcade.recipes.dqn import dqn
 from qcade.replay.frames import FrameRing, ring_bytes
 from qcade.types import TimeStep, UInt8Array
 
@@ -221,9 +221,65 @@ def test_three_steps_by_hand_across_a_termination_a_truncation_and_a_lost_life()
 def test_batches_have_the_promised_types() -> None:
     ring = ring_of(4, [(0.0, 1.0, True), (1.0, 1.0, False)])
     batch = ring.gather(torch.tensor([0]), torch.tensor([0]), 1, 0.99)
-    types = [tensor.dtype for tensor in batch]
+    types = [tensor.dtype for tensor in batch[:5]]
     assert types == [torch.uint8, torch.int64, torch.float32, torch.float32, torch.uint8]
     assert batch.s_tm1.shape == batch.s_t.shape == (1, 4, 1, 1)
+    assert batch.future is None
+
+
+def test_futures_have_the_promised_types() -> None:
+    ring = ring_of(4, [(0.0, 1.0, True), (1.0, 1.0, False), (1.0, 1.0, False)])
+    future = ring.gather(torch.tensor([0, 1]), torch.tensor([0, 0]), 1, 0.99, 3).future
+    assert future is not None
+    assert [tensor.dtype for tensor in future] == [torch.int64, torch.uint8, torch.bool]
+    assert [tensor.shape for tensor in future] == [(2, 3), (2, 3, 4, 1, 1), (2, 3)]
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    world=worlds(), stack=st.integers(1, 5), spare_rows=st.integers(0, 9), steps=st.integers(1, 6)
+)
+def test_futures_equal_the_naive_model_at_every_moment(
+    world: World, stack: int, spare_rows: int, steps: int
+) -> None:
+    environments = len(world.episodes)
+    ring = FrameRing(stack + 1 + spare_rows, environments, HEIGHT, WIDTH, stack)
+    for newest in range(world.rows):
+        ring.append(*row_of(world, newest))
+        low, high = ring.startable_rows(1)
+        rows = torch.arange(low, max(low, high)).repeat_interleave(environments)
+        every = torch.arange(environments).repeat(max(0, high - low))
+        accepted = ring.is_start(rows, every)
+        starts = list(zip(rows[accepted].tolist(), every[accepted].tolist(), strict=True))
+        future = ring.gather(rows[accepted], every[accepted], 1, 0.9, steps).future
+        assert future is not None
+        for i, (start, environment) in enumerate(starts):
+            episode = [e for e in world.episodes[environment] if e.opens_at <= start][-1]
+            t = start - episode.opens_at
+            ends = [k + 1 for k, discount in enumerate(episode.discounts[t:]) if discount == 0]
+            inside = min([steps, newest - start, len(episode.discounts) - t, *ends])
+            assert future.inside[i].tolist() == [k < inside for k in range(steps)]
+            for k in range(inside):
+                observation = naive_observation(episode, environment, t + k + 1, stack)
+                np.testing.assert_array_equal(future.observations[i, k], observation)
+                assert future.actions[i, k] == action_of(environment, start + k + 1)
+
+
+def test_futures_by_hand_across_a_termination_a_truncation_and_a_lost_life() -> None:
+    opens = (0.0, 1.0, True)
+    terminated = [opens, (1.0, 1.0, False), (2.0, 0.0, False)]
+    truncated = [opens, (4.0, 1.0, False), (8.0, 1.0, False)]
+    life_lost = [opens, (16.0, 0.0, False), (32.0, 1.0, False), (64.0, 1.0, False)]
+    ring = ring_of(2, terminated + truncated + life_lost)
+    row = torch.tensor([0, 1, 3, 6, 7])
+    future = ring.gather_future(row, torch.zeros_like(row), steps=3)
+    inside = [[True, True, False], [True, False, False], [True, True, False]]
+    assert future.inside.tolist() == [*inside, [True, False, False], [True, True, False]]
+    assert future.actions[:, 0].tolist() == [1, 2, 4, 7, 8]
+    assert future.actions[0, 1] == 2
+    stacks = future.observations.flatten(2)
+    assert stacks[:, 0].tolist() == [[1, 2], [2, 3], [4, 5], [7, 8], [8, 9]]
+    assert stacks[[0, 2, 4], 1].tolist() == [[2, 3], [5, 6], [9, 10]]
 
 
 @pytest.mark.parametrize("environments", [1, 2, 8, 125, 128])
@@ -231,13 +287,13 @@ def test_capacity_in_frames_does_not_depend_on_the_number_of_environments(
     environments: int,
 ) -> None:
     recipe = dataclasses.replace(
-        recipes.dqn("catch"), replay=Replay(capacity=4_000), environments=environments
+        dqn("catch"), replay=Replay(capacity=4_000), environments=environments
     )
     assert 4_000 <= recipe.ring_rows * environments < 4_000 + environments
 
 
 def test_a_run_shorter_than_its_capacity_gets_a_ring_of_its_own_length() -> None:
-    recipe = dataclasses.replace(recipes.dqn("pong"), environments=8, total_frames=3_200)
+    recipe = dataclasses.replace(dqn("pong"), environments=8, total_frames=3_200)
     # 3,200 emulator frames are 800 decisions, 100 in each environment, and the frame of the reset.
     assert recipe.ring_rows == 101
 

@@ -10,22 +10,25 @@ import av
 import numpy as np
 import pytest
 
-from qcade import recipes
-from qcade.recipe import Recipe
+from qcade.parts import Game
+from qcade.recipe import ReplayRecipe
+from qcade.recipes.catch import catch
+from qcade.recipes.dqn import dqn
+from qcade.recipes.tutorial import tutorial
 from qcade.runs.directory import create_run
 from qcade.runs.episodes import RecordedRun, read_run
 from qcade.runs.replaying import replay_each
 from qcade.runs.tape import TapeWriter
 from qcade.training import seeding
 from qcade.training.loop import train
-from qcade.types import FilmedStep, Game
+from qcade.types import FilmedStep
 
 from command import qcade
 
 GAMES = "pong breakout space_invaders qbert tetris seaquest ms_pacman freeway".split()
 
 
-def recorded(folder: Path, recipe: Recipe, rows: int, environments: int) -> RecordedRun:
+def recorded(folder: Path, recipe: ReplayRecipe, rows: int, environments: int) -> RecordedRun:
     """Play at random, as a run does before its first update; a run directory with its tape."""
     decisions = rows * environments
     frames = decisions * recipe.game.frames_per_decision
@@ -46,7 +49,7 @@ def recorded(folder: Path, recipe: Recipe, rows: int, environments: int) -> Reco
     return read_run(path)
 
 
-def with_game(recipe: Recipe, **changes: object) -> Recipe:
+def with_game(recipe: ReplayRecipe, **changes: object) -> ReplayRecipe:
     game: Game = dataclasses.replace(recipe.game, **changes)  # type: ignore[type-var]
     return dataclasses.replace(recipe, game=game)
 
@@ -76,7 +79,7 @@ def test_every_frame_of_cut_episodes_comes_back(
     name: str, sticky_actions: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(seeding, "RESEED_PERIOD_ROWS", 80)
-    recipe = with_game(recipes.dqn(name), sticky_actions=sticky_actions, max_episode_frames=203)
+    recipe = with_game(dqn(name), sticky_actions=sticky_actions, max_episode_frames=203)
     run = recorded(tmp_path / "run", recipe, 160, 1)
     assert [s.row for s in run.tape.seedings] == [0, 104]
     found = assert_same_games(run)
@@ -88,7 +91,7 @@ def test_every_frame_of_cut_episodes_comes_back(
 @pytest.mark.parametrize("name", ["breakout", "qbert"])
 def test_whole_games_come_back(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(seeding, "RESEED_PERIOD_ROWS", 600)
-    recipe = with_game(recipes.dqn(name), sticky_actions=0.25)
+    recipe = with_game(dqn(name), sticky_actions=0.25)
     run = recorded(tmp_path / "run", recipe, 900, 1)
     assert_same_games(run)
     assert sum(episode.score for episode in run.tape.episodes) > 0
@@ -96,7 +99,7 @@ def test_whole_games_come_back(name: str, tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_random_skips_come_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(seeding, "RESEED_PERIOD_ROWS", 150)
-    recipe = recipes.tutorial("breakout")
+    recipe = tutorial("breakout")
     recipe = with_game(recipe, max_episode_decisions=120)
     run = recorded(tmp_path / "run", recipe, 450, 1)
     lengths = {episode.length_decisions for episode in run.tape.episodes}
@@ -119,7 +122,7 @@ def test_unlisted_episodes_are_passed_over_without_pictures(run: RecordedRun) ->
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> RecordedRun:
     """Three episodes of 29 decisions and 113 frames in each of two environments."""
-    recipe = with_game(recipes.dqn("space_invaders"), max_episode_frames=113)
+    recipe = with_game(dqn("space_invaders"), max_episode_frames=113)
     return recorded(tmp_path_factory.mktemp("runs") / "si", recipe, 100, 2)
 
 
@@ -237,4 +240,4 @@ def test_a_score_that_differs_is_said(
 
 def test_catch_is_replayed_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(seeding, "RESEED_PERIOD_ROWS", 20)
-    assert_same_games(recorded(tmp_path / "run", recipes.catch("catch"), 60, 2))
+    assert_same_games(recorded(tmp_path / "run", catch("catch"), 60, 2))

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
 from torch import nn
 
-from qcade.algorithms.losses import ERRORS, q_learning_target, taken
+from qcade.algorithms.losses import ERRORS, q_learning_target, q_mean, taken
 from qcade.networks.heads import ScalarHead
 from qcade.networks.streams import Plain
-from qcade.types import Algorithm, Batch, Loss, Streams
+from qcade.parts import Algorithm, FeatureShape, Streams
+from qcade.types import Batch, Loss
 
 
 @dataclass(frozen=True)
@@ -23,16 +25,18 @@ class DQN(Algorithm):
     error: Literal["huber", "squared"] = "huber"
     """What is made of the temporal-difference error."""
 
-    def head(self, features: int, actions: int) -> nn.Module:
-        """Make a module from float [B, features] to q_values [B, A]."""
-        return ScalarHead(self.streams.build(features, actions, 1))
+    def head(self, features: FeatureShape, actions: int) -> nn.Module:
+        """Make a module from float [B, prod(features)] to q_values [B, A]."""
+        return ScalarHead(self.streams.build(math.prod(features), actions, 1))
 
-    def loss(self, online: nn.Module, target: nn.Module, batch: Batch) -> Loss:
+    def loss(
+        self, online: nn.Module, target: nn.Module, batch: Batch, generator: torch.Generator | None
+    ) -> Loss:
         """Compute the temporal-difference loss of a batch."""
         with torch.no_grad():
-            q_t = target(batch.s_t).q_values
+            q_t = target(batch.s_t, generator).q_values
             goal = q_learning_target(batch.r_t, batch.discount_t, q_t)
-        q_tm1 = online(batch.s_tm1).q_values
+        q_tm1 = online(batch.s_tm1, generator).q_values
         error = goal - taken(q_tm1, batch.a_tm1)
         per_sample = ERRORS[self.error](error)
-        return Loss(per_sample, error.detach().abs(), {"q_mean": q_tm1.detach().amax(1).mean()})
+        return Loss(per_sample, error.detach().abs(), {"q_mean": q_mean(q_tm1)})

@@ -1,4 +1,4 @@
-"""Losses as pure functions on tensors.
+"""Losses of scalar values as pure functions on tensors.
 
 Names follow the transition: `q_tm1` values the observation that was acted on, `q_t` the one that
 followed. Nothing here averages or weighs over the batch: the learner does.
@@ -13,8 +13,9 @@ from torch import Tensor
 
 
 def taken(values: Tensor, actions: Tensor) -> Tensor:
-    """Pick each row's value of its action: [B, A] and int64 [B] -> [B]."""
-    return values.gather(1, actions[:, None]).squeeze(1)
+    """Pick each row's value of its action: [B, A, ...] and int64 [B] -> [B, ...]."""
+    index = actions.view(-1, *(1 for _ in values.shape[1:]))
+    return values.gather(1, index.expand(-1, 1, *values.shape[2:])).squeeze(1)
 
 
 def q_learning_target(r_t: Tensor, discount_t: Tensor, q_t: Tensor) -> Tensor:
@@ -47,6 +48,11 @@ def towards_zero(q_tm1: Tensor, actions: Tensor, error: Tensor) -> Tensor:
     """
     untaken = q_tm1.square().sum(1) - taken(q_tm1, actions).square()
     return squared(error) + 0.5 * untaken
+
+
+def q_mean(q_tm1: Tensor) -> Tensor:
+    """Average the best values of a batch for the record: [B, A] -> 0-d, detached."""
+    return q_tm1.detach().amax(1).mean()
 
 
 ERRORS: dict[str, Callable[[Tensor], Tensor]] = {"huber": huber, "squared": squared}

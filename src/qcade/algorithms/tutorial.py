@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
 from torch import nn
 
-from qcade.algorithms.losses import q_learning_target, squared, taken, towards_zero
+from qcade.algorithms.losses import q_learning_target, q_mean, squared, taken, towards_zero
 from qcade.networks.heads import ScalarHead, SoftmaxHead
 from qcade.networks.streams import Plain
-from qcade.types import Algorithm, Batch, Loss, Streams
+from qcade.parts import Algorithm, FeatureShape, Streams
+from qcade.types import Batch, Loss
 
 HEADS: dict[str, type[nn.Module]] = {"linear": ScalarHead, "softmax": SoftmaxHead}
 
@@ -27,19 +29,21 @@ class TutorialDQN(Algorithm):
     untaken_actions: Literal["ignored", "towards-zero"] = "ignored"
     """What happens to actions that were not taken; as printed their values are drawn to 0."""
 
-    def head(self, features: int, actions: int) -> nn.Module:
-        """Make a module from float [B, features] to q_values [B, A]."""
-        return HEADS[self.output](self.streams.build(features, actions, 1))
+    def head(self, features: FeatureShape, actions: int) -> nn.Module:
+        """Make a module from float [B, prod(features)] to q_values [B, A]."""
+        return HEADS[self.output](self.streams.build(math.prod(features), actions, 1))
 
-    def loss(self, online: nn.Module, target: nn.Module, batch: Batch) -> Loss:
+    def loss(
+        self, online: nn.Module, target: nn.Module, batch: Batch, generator: torch.Generator | None
+    ) -> Loss:
         """Compute the squared temporal-difference loss of a batch."""
         with torch.no_grad():
-            q_t = target(batch.s_t).q_values
+            q_t = target(batch.s_t, generator).q_values
             goal = q_learning_target(batch.r_t, batch.discount_t, q_t)
-        q_tm1 = online(batch.s_tm1).q_values
+        q_tm1 = online(batch.s_tm1, generator).q_values
         error = goal - taken(q_tm1, batch.a_tm1)
         if self.untaken_actions == "towards-zero":
             per_sample = towards_zero(q_tm1, batch.a_tm1, error)
         else:
             per_sample = squared(error)
-        return Loss(per_sample, error.detach().abs(), {"q_mean": q_tm1.detach().amax(1).mean()})
+        return Loss(per_sample, error.detach().abs(), {"q_mean": q_mean(q_tm1)})

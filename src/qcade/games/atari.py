@@ -12,16 +12,8 @@ from qcade.games.emulators import AtariEnvironments
 from qcade.games.names import canonical
 from qcade.games.roms import find_rom
 from qcade.games.seeds import environment_seeds
-from qcade.types import (
-    JSON,
-    Count,
-    FilmedStep,
-    Game,
-    Positive,
-    Probability,
-    QcadeError,
-    always,
-)
+from qcade.parts import Game, always
+from qcade.types import JSON, Count, FilmedStep, Positive, Probability, QcadeError
 
 
 @dataclass(frozen=True)

@@ -8,16 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from qcade.games.seeds import environment_seeds
-from qcade.types import (
-    JSON,
-    BoolArray,
-    FilmedStep,
-    Game,
-    IntArray,
-    TimeStep,
-    UInt8Array,
-    always,
-)
+from qcade.parts import Game, always
+from qcade.types import JSON, BoolArray, FilmedStep, IntArray, TimeStep, UInt8Array
 
 _CELLS = 7
 _CELL_PIXELS = 12

@@ -18,7 +18,8 @@ from qcade.games.frames import area
 from qcade.games.names import canonical
 from qcade.games.seeds import environment_seeds
 from qcade.games.stepping import Conduct, GymnasiumEnvironments
-from qcade.types import JSON, FilmedStep, Game, Positive, QcadeError, UInt8Array, always
+from qcade.parts import Game, always
+from qcade.types import JSON, FilmedStep, Positive, QcadeError, UInt8Array
 
 # Naming the package once makes its games known to Gymnasium.
 gymnasium.register_envs(ale_py)

@@ -16,16 +16,8 @@ from qcade.games.names import canonical
 from qcade.games.roms import find_rom
 from qcade.games.seeds import environment_seeds
 from qcade.games.stepping import Conduct, GymnasiumEnvironments
-from qcade.types import (
-    JSON,
-    FilmedStep,
-    Game,
-    Positive,
-    Probability,
-    QcadeError,
-    UInt8Array,
-    always,
-)
+from qcade.parts import Game, always
+from qcade.types import JSON, FilmedStep, Positive, Probability, QcadeError, UInt8Array
 
 _HEIGHT, _WIDTH = 105, 80
 

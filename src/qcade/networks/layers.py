@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from torch import nn
 
-LayerType = TypeVar("LayerType", nn.Linear, nn.Conv2d)
+LayerType = TypeVar("LayerType", bound=nn.Linear | nn.Conv2d)
 
 OUTPUT_SCALE = 0.1
 
@@ -25,6 +25,22 @@ def before_relu(layer: LayerType) -> LayerType:
 
 def before_elu(layer: LayerType) -> LayerType:
     """Glorot & Bengio 2010, Keras' choice; biases are 0."""
+    nn.init.xavier_uniform_(layer.weight)
+    return _without_bias(layer)
+
+
+def before_product(layer: LayerType) -> LayerType:
+    """Glorot & Bengio 2010, Hadamax' choice before normalization and GELU; biases are 0."""
+    nn.init.xavier_normal_(layer.weight)
+    return _without_bias(layer)
+
+
+def in_residual_network(layer: LayerType) -> LayerType:
+    """Glorot & Bengio 2010, BBF's choice; biases are 0.
+
+    With He's weights every residual block would double the variance, and the first values would be
+    large.
+    """
     nn.init.xavier_uniform_(layer.weight)
     return _without_bias(layer)
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from qcade.types import Algorithm, Torso
+from qcade.parts import Algorithm, Torso
 
 
 class QNetwork(nn.Module):
@@ -17,9 +17,17 @@ class QNetwork(nn.Module):
         super().__init__()
         self.torso, self.head = torso, head
 
-    def forward(self, observation: Tensor) -> Any:
-        """Value every action of every observation."""
-        return self.head(self.torso(observation.float() / 255.0))
+    def maps(self, observation: Tensor) -> Tensor:
+        """Make the torso's feature maps of uint8 [B, S, H, W]: float [B, C, h, w]."""
+        maps: Tensor = self.torso(observation.float() / 255.0)
+        return maps
+
+    def forward(self, observation: Tensor, generator: torch.Generator | None = None) -> Any:
+        """Value every action of every observation; `generator` draws what is random in it.
+
+        The generator must be on the network's device; None leaves the randomness out.
+        """
+        return self.head(self.maps(observation).flatten(1), generator)
 
 
 def build_q_network(
@@ -34,5 +42,5 @@ def build_q_network(
         torch.manual_seed(seed)
         torso_module = torso.build(*observation_shape)
         with torch.no_grad():
-            features = torso_module(torch.zeros(1, *observation_shape)).shape[1]
-        return QNetwork(torso_module, algorithm.head(features, actions))
+            maps = torso_module(torch.zeros(1, *observation_shape))
+        return QNetwork(torso_module, algorithm.head(tuple(maps.shape[1:]), actions))

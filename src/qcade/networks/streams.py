@@ -1,24 +1,25 @@
-"""Streams: the layers between features and N values for each action."""
+"""Streams: the layers between features and N values for each action.
+
+Their modules are called with features and a generator, from which noisy layers draw. Beside the
+values they give what their hidden layers make of the features, for losses that need it, both
+float [B, hidden_units]: `hidden`, after the activation, and `projection`, the linear map alone.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
+import torch
 from torch import Tensor, nn
 
 from qcade.networks.layers import before_relu, output
-from qcade.types import Positive, Streams
+from qcade.networks.noisy import Linear, NoisyLinear
+from qcade.parts import Streams
+from qcade.types import Positive, PositiveFloat
 
-ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "elu": nn.ELU}
-
-
-def _two_layers(features: int, hidden: int, outputs: int, activation: str) -> nn.Sequential:
-    return nn.Sequential(
-        before_relu(nn.Linear(features, hidden)),
-        ACTIVATIONS[activation](),
-        output(nn.Linear(hidden, outputs)),
-    )
+Generator: TypeAlias = torch.Generator | None
 
 
 @dataclass(frozen=True)
@@ -27,15 +28,16 @@ class Plain(Streams):
 
     hidden: Positive = 512
     """Width of the hidden layer."""
-    activation: Literal["relu", "elu"] = "relu"
-    """After the hidden layer."""
+    activation: Literal["relu", "elu", "gelu"] = "relu"
+    """After the hidden layer; gelu is the tanh approximation, as in Flax."""
+    normalization: Literal["none", "layer"] = "none"
+    """Between the hidden layer and its activation, as in PQN."""
+    noisy_sigma: PositiveFloat | None = None
+    """Initial noise of both layers' weights, sigma_0 (0.5 in Rainbow); None for no noise."""
 
-    def build(self, features: int, actions: int, values: int) -> nn.Module:
-        """Make a module from float [B, features] to float [B, A, N]."""
-        return nn.Sequential(
-            _two_layers(features, self.hidden, actions * values, self.activation),
-            nn.Unflatten(1, (actions, values)),
-        )
+    def build(self, features: int, actions: int, values: int) -> Stream:
+        """Make a module from (float [B, features], generator) to float [B, A, N]."""
+        return Stream(HiddenLayer(self, features), ActionValues(self, actions, values))
 
 
 @dataclass(frozen=True)
@@ -44,29 +46,163 @@ class Dueling(Streams):
 
     hidden: Positive = 512
     """Width of each stream's hidden layer."""
-    activation: Literal["relu", "elu"] = "relu"
-    """After the hidden layers."""
+    activation: Literal["relu", "elu", "gelu"] = "relu"
+    """After the hidden layers; gelu is the tanh approximation, as in Flax."""
+    normalization: Literal["none", "layer"] = "none"
+    """Between the hidden layers and their activations, as in PQN."""
+    noisy_sigma: PositiveFloat | None = None
+    """Initial noise of all layers' weights, sigma_0 (0.5 in Rainbow); None for no noise."""
 
-    def build(self, features: int, actions: int, values: int) -> nn.Module:
-        """Make a module from float [B, features] to float [B, A, N]."""
-        return DuelingModule(
-            value=_two_layers(features, self.hidden, values, self.activation),
-            advantage=nn.Sequential(
-                _two_layers(features, self.hidden, actions * values, self.activation),
-                nn.Unflatten(1, (actions, values)),
-            ),
+    def build(self, features: int, actions: int, values: int) -> DuelingStreams:
+        """Make a module from (float [B, features], generator) to float [B, A, N]."""
+        return DuelingStreams(
+            value=Stream(HiddenLayer(self, features), ActionValues(self, 1, values)),
+            advantage=Stream(HiddenLayer(self, features), ActionValues(self, actions, values)),
         )
 
 
-class DuelingModule(nn.Module):
-    """value + advantage - mean of advantage over actions."""
+@dataclass(frozen=True)
+class SharedDueling(Streams):
+    """State value plus centred advantages of one and the same hidden layer, as in BBF."""
 
-    def __init__(self, value: nn.Module, advantage: nn.Module) -> None:
+    hidden: Positive = 512
+    """Width of the hidden layer; 2,048 in BBF."""
+    activation: Literal["relu", "elu", "gelu"] = "relu"
+    """After the hidden layer; gelu is the tanh approximation, as in Flax."""
+    normalization: Literal["none", "layer"] = "none"
+    """Between the hidden layer and its activation, as in PQN."""
+    noisy_sigma: PositiveFloat | None = None
+    """Initial noise of all layers' weights, sigma_0 (0.5 in Rainbow); None for no noise."""
+
+    def build(self, features: int, actions: int, values: int) -> Stream:
+        """Make a module from (float [B, features], generator) to float [B, A, N]."""
+        first = HiddenLayer(self, features)
+        value, advantage = ActionValues(self, 1, values), ActionValues(self, actions, values)
+        return Stream(first, DuelingOutput(value, advantage))
+
+
+Layers: TypeAlias = Plain | Dueling | SharedDueling
+
+
+class HiddenLayer(nn.Module):
+    """A linear layer, normalization if asked, and an activation."""
+
+    def __init__(self, part: Layers, features: int) -> None:
+        super().__init__()
+        self.linear = before_relu(_linear(part, features, part.hidden))
+        self.normalization = (
+            nn.LayerNorm(part.hidden) if part.normalization == "layer" else nn.Identity()
+        )
+        self.activation = ACTIVATIONS[part.activation]
+
+    def forward(self, features: Tensor, generator: Generator = None) -> Tensor:
+        """Map float [B, features] to float [B, hidden]."""
+        hidden: Tensor = self.normalization(self.linear(features, generator))
+        return self.activation(hidden)
+
+
+class ActionValues(nn.Module):
+    """An output layer with N values for each action."""
+
+    def __init__(self, part: Layers, actions: int, values: int) -> None:
+        super().__init__()
+        self.linear = output(_linear(part, part.hidden, actions * values))
+        self.actions, self.count = actions, values
+
+    def forward(self, hidden: Tensor, generator: Generator = None) -> Tensor:
+        """Map float [B, hidden] to float [B, A, N]."""
+        values: Tensor = self.linear(hidden, generator)
+        return values.view(-1, self.actions, self.count)
+
+
+class DuelingOutput(nn.Module):
+    """Two output layers of one hidden layer: value + advantage - mean of advantage."""
+
+    def __init__(self, value: ActionValues, advantage: ActionValues) -> None:
         super().__init__()
         self.value, self.advantage = value, advantage
 
-    def forward(self, features: Tensor) -> Tensor:
-        """Combine: float [B, features] -> float [B, A, N]."""
-        value: Tensor = self.value(features)
-        advantage: Tensor = self.advantage(features)
-        return value[:, None] + advantage - advantage.mean(1, keepdim=True)
+    def forward(self, hidden: Tensor, generator: Generator = None) -> Tensor:
+        """Map float [B, hidden] to float [B, A, N]."""
+        value: Tensor = self.value(hidden, generator)
+        return _dueling(value, self.advantage(hidden, generator))
+
+
+class Stream(nn.Module):
+    """A hidden layer and what is made of it."""
+
+    def __init__(self, first: HiddenLayer, last: ActionValues | DuelingOutput) -> None:
+        super().__init__()
+        self.first, self.last = first, last
+
+    @property
+    def hidden_units(self) -> int:
+        """Width of the hidden layer."""
+        return self.first.linear.out_features
+
+    def projection(self, features: Tensor, generator: Generator = None) -> Tensor:
+        """Map features by the hidden layer's weights alone: float [B, hidden_units]."""
+        projection: Tensor = self.first.linear(features, generator)
+        return projection
+
+    def hidden(self, features: Tensor, generator: Generator = None) -> Tensor:
+        """Map features to the hidden layer's activations: float [B, hidden_units]."""
+        hidden: Tensor = self.first(features, generator)
+        return hidden
+
+    def forward(self, features: Tensor, generator: Generator = None) -> Tensor:
+        """Map float [B, features] to float [B, A, N]."""
+        values: Tensor = self.last(self.hidden(features, generator), generator)
+        return values
+
+
+class DuelingStreams(nn.Module):
+    """value + advantage - mean of advantage; the hidden layers draw their noise first."""
+
+    def __init__(self, value: Stream, advantage: Stream) -> None:
+        super().__init__()
+        self.value, self.advantage = value, advantage
+
+    @property
+    def hidden_units(self) -> int:
+        """Width of both hidden layers together."""
+        return self.value.hidden_units + self.advantage.hidden_units
+
+    def projection(self, features: Tensor, generator: Generator = None) -> Tensor:
+        """Map features by both hidden layers' weights alone: float [B, hidden_units]."""
+        value = self.value.projection(features, generator)
+        return torch.cat([value, self.advantage.projection(features, generator)], 1)
+
+    def hidden(self, features: Tensor, generator: Generator = None) -> Tensor:
+        """Map features to the activations, the value stream's first: float [B, hidden_units]."""
+        value = self.value.hidden(features, generator)
+        return torch.cat([value, self.advantage.hidden(features, generator)], 1)
+
+    def forward(self, features: Tensor, generator: Generator = None) -> Tensor:
+        """Map float [B, features] to float [B, A, N]."""
+        of_both = self.hidden(features, generator)
+        of_value, of_advantage = torch.tensor_split(of_both, [self.value.hidden_units], dim=1)
+        value: Tensor = self.value.last(of_value, generator)
+        return _dueling(value, self.advantage.last(of_advantage, generator))
+
+
+def _gelu(x: Tensor) -> Tensor:
+    return nn.functional.gelu(x, approximate="tanh")
+
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "relu": nn.functional.relu,
+    "elu": nn.functional.elu,
+    "gelu": _gelu,
+}
+
+
+def _linear(part: Layers, inputs: int, outputs: int) -> Linear | NoisyLinear:
+    if part.noisy_sigma is None:
+        return Linear(inputs, outputs)
+    return NoisyLinear(inputs, outputs, part.noisy_sigma)
+
+
+def _dueling(value: Tensor, advantage: Tensor) -> Tensor:
+    """Combine float [B, 1, N] and [B, A, N]: the mean over actions is the state value."""
+    return value + advantage - advantage.mean(1, keepdim=True)

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from qcade.types import Batch, IntArray, TimeStep
+from qcade.types import Batch, Future, IntArray, TimeStep
 
 
 class FrameRing:
@@ -92,6 +92,24 @@ class FrameRing:
             "firsts": self._firsts,
         }
 
+    def steps(self, first: int, until: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """What followed rows [first, until): actions, rewards, discounts, and which count.
+
+        [T, E] each: int64, float32, float32, and bool, false where an episode opened instead.
+        """
+        rows = torch.arange(first + 1, until + 1, device=self.device)[:, None]
+        slots = self._slots(rows, self._every_environment)
+        return (
+            self._actions[slots],
+            self._rewards[slots],
+            self._discounts[slots],
+            ~self._firsts[slots],
+        )
+
+    def action_at(self, row: Tensor, environment: Tensor) -> Tensor:
+        """The actions that led to these rows: int64 [B] and [B] -> int64 [B]."""
+        return self._actions[self._slots(row, environment)]
+
     def newest(self) -> Tensor:
         """Observations of the newest row: uint8 [E, S, H, W]."""
         row = torch.full_like(self._every_environment, self.appended_rows - 1)
@@ -124,11 +142,14 @@ class FrameRing:
         frames = self._frames.index_select(0, slots.flatten())
         return frames.view(-1, self.stack, self.height, self.width)
 
-    def gather(self, row: Tensor, environment: Tensor, n_step: int, gamma: float) -> Batch:
+    def gather(
+        self, row: Tensor, environment: Tensor, n_step: int, gamma: float, future_steps: int = 0
+    ) -> Batch:
         """Make the n-step transitions that start at these rows; int64 [B] each.
 
         A window is cut where its episode ends: after a termination nothing is bootstrapped, after
-        a truncation the last frame is, with the shorter power of gamma.
+        a truncation the last frame is, with the shorter power of gamma. With `future_steps`, the
+        batch says what followed for so many steps.
         """
         reward = torch.zeros(row.shape, device=self.device)
         discount = torch.ones(row.shape, device=self.device)
@@ -143,7 +164,28 @@ class FrameRing:
         both = self.observations(torch.cat((row, last)), environment.repeat(2))
         s_tm1, s_t = both.chunk(2)
         a_tm1 = self._actions[self._slots(row + 1, environment)]
-        return Batch(s_tm1, a_tm1, reward, discount, s_t)
+        future = self.gather_future(row, environment, future_steps) if future_steps else None
+        return Batch(s_tm1, a_tm1, reward, discount, s_t, future)
+
+    def gather_future(self, row: Tensor, environment: Tensor, steps: int) -> Future:
+        """Gather the K = `steps` rows after these: int64 [B] and [B].
+
+        Steps are inside up to the episode's last frame, to the first whose discount is 0, as that
+        of a lost life, or to the newest row; beyond that they hold something or other.
+        """
+        rows = row[:, None] + torch.arange(1, steps + 1, device=self.device)
+        newest = self.appended_rows - 1
+        slots = self._slots(rows.clamp(max=newest), environment[:, None])
+        inside = ~self._firsts[slots] & (rows <= newest)
+        inside[:, 1:] &= self._discounts[slots[:, :-1]] != 0
+        frames = self.observations(
+            rows.clamp(max=newest).flatten(), environment.repeat_interleave(steps)
+        )
+        return Future(
+            self._actions[slots],
+            frames.view(-1, steps, self.stack, self.height, self.width),
+            inside.cumprod(1).bool(),
+        )
 
     def _slots(self, row: Tensor, environment: Tensor) -> Tensor:
         return (row % self.rows) * self.environments + environment

@@ -1,11 +1,25 @@
-"""Which transitions an update sees."""
+"""Uniform sampling: every transition in the memory is alike."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from qcade.replay.frames import FrameRing
+from qcade.parts import Ring, Sampling
+from qcade.types import Drawn, Progress
+
+
+@dataclass(frozen=True)
+class Uniform(Sampling):
+    """Every transition in the memory is equally likely, as in Mnih et al. (2015)."""
+
+    def build(
+        self, rows: int, environments: int, device: torch.device, seed: int
+    ) -> UniformSampler:
+        """Make the sampler; only the seed matters to it."""
+        return UniformSampler(seed)
 
 
 class UniformSampler:
@@ -14,8 +28,8 @@ class UniformSampler:
     def __init__(self, seed: int) -> None:
         self.generator = torch.Generator().manual_seed(seed)
 
-    def sample(self, ring: FrameRing, batch_size: int, n_step: int) -> tuple[Tensor, Tensor]:
-        """Draw rows and environments where transitions start: int64 [B] and [B]."""
+    def sample(self, ring: Ring, batch_size: int, n_step: int, progress: Progress) -> Drawn:
+        """Draw B transitions of up to n steps; RuntimeError if the ring seems to hold none."""
         low, high = ring.startable_rows(n_step)
         count = (high - low) * ring.environments
         drawn = self._draw(count, batch_size, ring.device)
@@ -24,9 +38,20 @@ class UniformSampler:
             refused = ~ring.is_start(row, environment)
             refusals = int(refused.sum())
             if not refusals:
-                return row, environment
+                return Drawn(row, environment)
             drawn[refused] = self._draw(count, refusals, ring.device)
         raise RuntimeError("the replay memory holds no transition that can be sampled")
+
+    def learned(self, drawn: Drawn, priority: Tensor) -> None:
+        """Do nothing: priorities change no odds here."""
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Give the state of the random generator."""
+        return {"random": self.generator.get_state()}
+
+    def restore(self, tensors: dict[str, Tensor]) -> None:
+        """Take back what `tensors` gave, or any other sampler's random generator."""
+        self.generator.set_state(tensors["random"])
 
     def _draw(self, count: int, size: int, device: torch.device) -> Tensor:
         return torch.randint(count, (size,), generator=self.generator).to(device)

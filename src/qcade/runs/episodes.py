@@ -9,9 +9,10 @@ from typing import Literal
 
 from rich.table import Table
 
+from qcade.parts import Game
 from qcade.runs.directory import open_run
 from qcade.runs.tape import RecordedEpisode, Tape, read_tape
-from qcade.types import JSON, Game, QcadeError
+from qcade.types import JSON, QcadeError
 
 Order = Literal["number", "score", "length"]
 

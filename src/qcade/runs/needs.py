@@ -8,7 +8,7 @@ from pathlib import Path
 
 from qcade.machine import available_disk_bytes, available_memory_bytes, resolve
 from qcade.networks.q_network import build_q_network
-from qcade.recipe import Recipe, self_sufficient_capacity
+from qcade.recipe import Recipe, ReplayRecipe, self_sufficient_capacity
 from qcade.replay.frames import ring_bytes
 from qcade.types import QcadeError
 
@@ -61,6 +61,8 @@ def fitted(recipe: Recipe) -> Recipe:
     Halves, so that the same machine chooses the same capacity again although its free memory
     is never quite the same.
     """
+    if not isinstance(recipe, ReplayRecipe):
+        return recipe
     while predict_needs(recipe).memory_bytes > available_memory_bytes():
         half = recipe.replay.capacity // 2
         if half < self_sufficient_capacity(recipe):
@@ -82,16 +84,16 @@ def check_needs(recipe: Recipe, folder: Path) -> Needs:
     if on_host and needs.memory_bytes > available:
         height, width = recipe.game.frame_shape
         one = ring_bytes(1, 1, height, width)
-        ring = recipe.ring_rows * recipe.environments * one
-        fits = max(0, (available - (needs.memory_bytes - ring)) // one)
-        advice = (
-            f"--replay.capacity {fits // 1000 * 1000} would fit"
-            if fits // 1000 * 1000 >= self_sufficient_capacity(recipe)
-            else "this machine is too small for this recipe"
-        )
+        frames = recipe.ring_rows * recipe.environments
+        fits = max(0, (available - (needs.memory_bytes - frames * one)) // one) // 1000 * 1000
+        advice = "this machine is too small for this recipe"
+        if isinstance(recipe, ReplayRecipe):
+            frames = recipe.replay.capacity
+            if fits >= self_sufficient_capacity(recipe):
+                advice = f"--replay.capacity {fits} would fit"
         raise QcadeError(
             f"the run needs {_gigabytes(needs.memory_bytes)} of memory "
-            f"({recipe.replay.capacity:,} frames of {height}x{width}), "
+            f"({frames:,} frames of {height}x{width}), "
             f"{_gigabytes(available)} is available: {advice}"
         )
     free = available_disk_bytes(folder)

@@ -7,13 +7,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from qcade.parts import Environments
 from qcade.recipe import Recipe
 from qcade.runs.tape import RecordedEpisode, Tape
 from qcade.training.episodes import EpisodeTracker
 from qcade.training.events import Seeding
 from qcade.training.reemulation import reemulate
 from qcade.training.seeding import seedings_at_start, seedings_due
-from qcade.types import JSON, BoolArray, Environments, IntArray, TimeStep, UInt8Array
+from qcade.types import JSON, BoolArray, IntArray, TimeStep, UInt8Array
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,6 @@ def as_recorded(
             episode,
             episode=episodes_before + episode.episode,
             frames=decisions * per_decision,
-            epsilon=recipe.exploration.epsilon(decisions),
         )
 
     return tuple(complete(episode) for episode in played.episodes)

@@ -119,9 +119,7 @@ def verify_run(path: Path, console: Console) -> Verification:
         )
     found.episodes, found.decisions = len(played.episodes), played.decisions
     found.findings += played.findings
-    _compare(
-        found, recipe, tape, played, own, metrics, settled_row, is_being_written, forked_frames
-    )
+    _compare(found, recipe, tape, played, own, metrics, settled_row, is_being_written)
     lost = len(whole_lines(contents[INDEX_FILE] or b"")) - len(tape.seedings) - len(tape.episodes)
     if lost > 0 and not is_being_written:
         found.findings.append(f"{INDEX_FILE}: {lost} lines are of rows that tape.bin does not have")
@@ -137,7 +135,6 @@ def _compare(
     metrics: Sequence[RecordedEpisode],
     settled_row: int,
     is_being_written: bool,
-    forked_frames: int,
 ) -> None:
     """Compare what was played with every place that it is recorded in."""
     before = [e for e in metrics if 0 <= e.first_row < tape.first_row]
@@ -152,7 +149,7 @@ def _compare(
     for file, recorded in ((INDEX_FILE, tape.episodes), (METRICS_FILE, on_tape)):
         beyond = [e for e in recorded if end_row(e) >= played.next_row]
         within = [e for e in recorded if end_row(e) < played.next_row]
-        found.findings += episode_findings(file, within, expected, settled_row, forked_frames)
+        found.findings += episode_findings(file, within, expected, settled_row)
         # Of a run that is being written, the logs may have been read a moment before the tape.
         lines = found.remarks if is_being_written else found.findings
         lines += [

@@ -41,10 +41,10 @@ def run(training: Training) -> Iterator[Event]:
         yield open_environments(training)
     while training.frames < recipe.total_frames:
         frames_before = training.frames
-        actions = training.actor.act(training.ring.newest(), training.epsilon)
+        epsilons = training.epsilons
+        actions = training.actor.act(training.ring.newest(), epsilons)
         training.environments.send(actions)
-        for _ in range(training.updates_due()):
-            training.update()
+        training.update_all_due()
         step = training.environments.recv()
         seedings = seedings_due(
             step, training.next_row, training.seeded_rows, recipe.environments, recipe.seed
@@ -53,9 +53,8 @@ def run(training: Training) -> Iterator[Event]:
         ended = training.append(step, actions, seedings)
         training.decisions += recipe.environments
         yield from _reports(training, ended, frames_before)
-        yield Advanced(
-            training.frames, training.learner.updates, training.epsilon, actions, seedings
-        )
+        epsilon = float(training.epsilons.mean())
+        yield Advanced(training.frames, training.learner.updates, epsilon, actions, seedings)
         if _checkpoint_is_due(training, len(ended), frames_before):
             yield CheckpointDue(training.frames)
 
@@ -75,6 +74,7 @@ def open_environments(training: Training) -> Started:
 
 
 def _reports(training: Training, ended: list[Episode], frames_before: int) -> Iterator[Event]:
+    epsilons = training.epsilons
     for episode in ended:
         training.episode_count += 1
         yield EpisodeEnded(
@@ -85,7 +85,7 @@ def _reports(training: Training, ended: list[Episode], frames_before: int) -> It
             episode.score,
             episode.length_decisions,
             episode.frames_crc,
-            training.epsilon,
+            float(epsilons[episode.environment]),
         )
     if training.metric_count and _passes(METRICS_PERIOD_FRAMES, frames_before, training.frames):
         yield Updated(training.frames, training.learner.updates, training.take_metrics())

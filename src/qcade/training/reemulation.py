@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
+from qcade.parts import Environments
 from qcade.training.episodes import Episode, EpisodeTracker
 from qcade.training.events import Seeding
 from qcade.training.seeding import apply_seedings
 from qcade.training.state import Snapshot, Training
-from qcade.types import Environments, QcadeError, TimeStep, UInt8Array
+from qcade.types import QcadeError, TimeStep, UInt8Array
 
 
 def starting_row(seedings: Sequence[Seeding], row: int) -> int:

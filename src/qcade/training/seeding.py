@@ -9,8 +9,9 @@ from __future__ import annotations
 import numpy as np
 
 from qcade.games.seeds import environment_seeds
+from qcade.parts import Environments
 from qcade.training.events import Seeding
-from qcade.types import Environments, IntArray, TimeStep
+from qcade.types import IntArray, TimeStep
 
 RESEED_PERIOD_ROWS = 20_000
 

@@ -12,12 +12,13 @@ from qcade.agent.actor import Actor
 from qcade.agent.learner import Learner
 from qcade.machine import Hardware, keep_freed_memory, resolve
 from qcade.networks.q_network import build_q_network
+from qcade.parts import Environments
 from qcade.recipe import Recipe, validate
 from qcade.replay.frames import FrameRing
-from qcade.replay.samplers import UniformSampler
 from qcade.training.episodes import Episode, EpisodeTracker
 from qcade.training.events import Seeding
-from qcade.types import JSON, Environments, IntArray, TimeStep
+from qcade.training.update_rules import target_rule, update_rule
+from qcade.types import JSON, DoubleArray, IntArray, Progress, TimeStep
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Training:
         self.recipe = recipe
         self.hardware: Hardware = resolve(recipe.compute)
         torch.set_num_threads(self.hardware.threads)
-        seeds = [int(s) for s in np.random.SeedSequence(recipe.seed).generate_state(4)]
+        seeds = [int(s) for s in np.random.SeedSequence(recipe.seed).generate_state(5)]
         self.environments: Environments = recipe.game.open(
             recipe.environments, seeds[0], self.hardware.threads
         )
@@ -50,14 +51,21 @@ class Training:
         network = build_q_network(
             recipe.torso, recipe.algorithm, (recipe.stack, height, width), actions, seeds[1]
         )
+        # Noise is drawn where the networks are; one generator for acting and learning.
+        self.noise = torch.Generator(self.hardware.device).manual_seed(seeds[4])
         self.learner = Learner(
-            network, recipe.algorithm, recipe.optimizer, recipe.target, self.hardware
+            network,
+            recipe.algorithm,
+            recipe.optimizer,
+            target_rule(recipe),
+            self.hardware,
+            self.noise,
         )
-        self.actor = Actor(self.learner.network, actions, self.hardware, seeds[2])
-        self.sampler = UniformSampler(seeds[3])
+        self.actor = Actor(self.learner.network, actions, self.hardware, seeds[2], self.noise)
         self.ring = FrameRing(
             recipe.ring_rows, recipe.environments, height, width, recipe.stack, self.hardware.device
         )
+        self.updates = update_rule(recipe, self.learner, self.ring, actions, seeds[3])
         self.episodes = EpisodeTracker(recipe.environments)
         self.seeded_rows: IntArray = np.zeros(recipe.environments, dtype=np.int64)
         self.games_are_open = False
@@ -74,33 +82,26 @@ class Training:
         return self.decisions * self.recipe.game.frames_per_decision
 
     @property
-    def epsilon(self) -> float:
-        """Probability of a random action now."""
-        return self.recipe.exploration.epsilon(self.decisions)
+    def progress(self) -> Progress:
+        """Where the schedules are."""
+        return self.recipe.progress(self.decisions)
+
+    @property
+    def epsilons(self) -> DoubleArray:
+        """Probability of a random action now in each environment, float64 [E]."""
+        return self.recipe.exploration.epsilons(self.progress, self.recipe.environments)
 
     @property
     def next_row(self) -> int:
         """Number of the row to come: one row a decision of all environments."""
         return self.ring.appended_rows
 
-    def updates_due(self) -> int:
-        """Updates that belong to the decisions now being made."""
-        decided_rows = self.ring.appended_rows - self.ring.opening_row - 1
-        if decided_rows < self.recipe.start_rows:
-            return 0
-        period = self.recipe.updates.period_decisions
-        after = self.decisions + self.recipe.environments
-        return after // period - self.decisions // period
-
-    def update(self) -> None:
-        """Make one update from a freshly sampled batch."""
-        replay, size = self.recipe.replay, self.recipe.updates.batch_size
-        row, environment = self.sampler.sample(self.ring, size, replay.n_step)
-        batch = self.ring.gather(row, environment, replay.n_step, replay.gamma)
-        metrics = self.learner.update(batch).metrics
-        for name, value in metrics.items():
-            self.metric_sums[name] = self.metric_sums.get(name, torch.zeros(())) + value
-        self.metric_count += 1
+    def update_all_due(self) -> None:
+        """Make the updates that belong to the decisions now being made."""
+        for _ in range(self.updates.due(self.decisions)):
+            for name, value in self.updates.update(self.progress).items():
+                self.metric_sums[name] = self.metric_sums.get(name, torch.zeros(())) + value
+            self.metric_count += 1
 
     def take_metrics(self) -> dict[str, float]:
         """Means of the metrics since the last call."""
@@ -122,7 +123,7 @@ class Training:
 
     def remember(self, step: TimeStep, actions: IntArray) -> None:
         """Put a row into the ring alone."""
-        if self.recipe.replay.clip_rewards:
+        if self.recipe.clips_rewards:
             step = step._replace(reward=np.clip(step.reward, -1.0, 1.0))
         self.ring.append(step, actions)
 
@@ -130,7 +131,9 @@ class Training:
         """Everything needed to go on, but the ring and the emulators."""
         learning = self.learner.tensors()
         learning["random.actor"] = self.actor.generator.get_state()
-        learning["random.sampler"] = self.sampler.generator.get_state()
+        learning["random.noise"] = self.noise.get_state()
+        for name, value in self.updates.tensors().items():
+            learning[f"updates.{name}"] = value
         for name, value in self.metric_sums.items():
             learning[f"metric.{name}"] = value
         counters: dict[str, JSON] = {
@@ -156,12 +159,9 @@ class Training:
         self.learner.network.load_state_dict(snapshot.model)
         self.learner.restore(snapshot.learning, updates)
         self.actor.generator.set_state(snapshot.learning["random.actor"])
-        self.sampler.generator.set_state(snapshot.learning["random.sampler"])
-        self.metric_sums = {
-            key.removeprefix("metric."): value
-            for key, value in snapshot.learning.items()
-            if key.startswith("metric.")
-        }
+        self.noise.set_state(snapshot.learning["random.noise"])
+        self.updates.restore(_with_prefix("updates.", snapshot.learning))
+        self.metric_sums = _with_prefix("metric.", snapshot.learning)
 
     def close(self) -> None:
         """Free the emulators."""
@@ -170,3 +170,11 @@ class Training:
 
 def _copied(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name: tensor.detach().clone() for name, tensor in tensors.items()}
+
+
+def _with_prefix(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {
+        name.removeprefix(prefix): tensor
+        for name, tensor in tensors.items()
+        if name.startswith(prefix)
+    }

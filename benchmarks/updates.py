@@ -1,0 +1,107 @@
+"""Milliseconds per update of every recipe on Pong: python benchmarks/updates.py
+
+All recipes are measured in one process, in turns, so that what else the machine does hits all of
+them alike; memory is filled with random play first. Nothing else should run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import statistics
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from qcade.machine import describe_processor
+from qcade.recipe import OnPolicyRecipe, Recipe, ReplayRecipe
+from qcade.recipes import make_recipe, recipe_names
+from qcade.training.loop import open_environments
+from qcade.training.state import Training
+
+FILLED_DECISIONS = 4_096
+
+
+def filled(recipe: Recipe) -> Training:
+    """Build a training whose memory holds random play."""
+    if isinstance(recipe, ReplayRecipe):
+        recipe = dataclasses.replace(
+            recipe,
+            replay=dataclasses.replace(recipe.replay, capacity=2 * FILLED_DECISIONS),
+            updates=dataclasses.replace(recipe.updates, start_frames=0),
+        )
+    training = Training(recipe)
+    open_environments(training)
+    randomness, actions = np.random.default_rng(1), training.actor.actions
+    for _ in range(-(-FILLED_DECISIONS // recipe.environments)):
+        chosen = randomness.integers(actions, size=recipe.environments)
+        training.environments.send(chosen)
+        training.append(training.environments.recv(), chosen, ())
+    return training
+
+
+def updates_per_decision(recipe: Recipe) -> float:
+    """Updates that a recipe makes for every decision."""
+    if isinstance(recipe, OnPolicyRecipe):
+        rollouts = recipe.rollouts
+        made = rollouts.epochs * rollouts.minibatches
+        return made / (rollouts.decisions * recipe.environments)
+    assert isinstance(recipe, ReplayRecipe)
+    return recipe.updates.per_period / recipe.updates.period_decisions
+
+
+def one_update(training: Training) -> float:
+    """Make one update; return its milliseconds."""
+    started = time.perf_counter()
+    training.updates.update(training.progress)
+    if training.hardware.device.type == "cuda":
+        torch.cuda.synchronize()
+    return 1e3 * (time.perf_counter() - started)
+
+
+def main() -> None:
+    """Measure in turns; print a Markdown table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--recipes", nargs="+", default=recipe_names())
+    parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--out", type=Path, help="JSON of all timings")
+    words = parser.parse_args()
+    names = list(dict.fromkeys(["dqn", *words.recipes]))
+    recipes = {name: make_recipe(name, "pong") for name in names if name != "catch"}
+    timings: dict[str, list[float]] = {name: [] for name in recipes}
+    trainings = {name: filled(recipe) for name, recipe in recipes.items()}
+    for training in trainings.values():
+        one_update(training)
+        one_update(training)
+    for _ in range(words.rounds):
+        for name, training in trainings.items():
+            timings[name].append(one_update(training))
+    hardware = trainings["dqn"].hardware
+    print(f"{describe_processor()}; {hardware.device}, {hardware.precision}, ", end="")
+    print(f"{hardware.threads} threads; torch {torch.__version__}; {words.rounds} rounds\n")
+    print("| recipe | batch | ms an update | against `dqn` | updates a decision | ms a decision |")
+    print("|---|---|---|---|---|---|")
+    base = statistics.median(timings["dqn"])
+    for name, recipe in recipes.items():
+        median, often = statistics.median(timings[name]), updates_per_decision(recipe)
+        batch = _batch_size(recipe)
+        print(
+            f"| `{name}` | {batch} | {median:.1f} | {median / base:.2f} | {often:.4g} | "
+            f"{median * often:.2f} |"
+        )
+    if words.out is not None:
+        words.out.write_text(json.dumps(timings, indent=1))
+
+
+def _batch_size(recipe: Recipe) -> int:
+    if isinstance(recipe, OnPolicyRecipe):
+        return recipe.rollouts.decisions * recipe.environments // recipe.rollouts.minibatches
+    assert isinstance(recipe, ReplayRecipe)
+    return recipe.updates.batch_size
+
+
+if __name__ == "__main__":
+    main()

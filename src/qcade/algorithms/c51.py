@@ -1,0 +1,55 @@
+"""Distributional Q-learning over fixed atoms (Bellemare et al. 2017)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Annotated
+
+import torch
+from torch import nn
+
+from qcade.algorithms.losses import q_mean, taken
+from qcade.algorithms.losses_categorical import (
+    categorical_goal,
+    cross_entropy,
+    divergence,
+    evenly_spaced,
+)
+from qcade.networks.heads import CategoricalHead, CategoricalValues
+from qcade.networks.streams import Plain
+from qcade.parts import Algorithm, FeatureShape, Streams
+from qcade.types import Batch, Loss, Range
+
+
+@dataclass(frozen=True)
+class C51(Algorithm):
+    """Distributional Q-learning over fixed atoms: the target chooses the next action."""
+
+    streams: Streams = field(default_factory=Plain)
+    """Layers after the torso: plain or dueling."""
+    atoms: Annotated[int, Range(2)] = 51
+    """Returns that have a probability."""
+    v_min: float = -10.0
+    """The lowest of them."""
+    v_max: float = 10.0
+    """The highest of them."""
+
+    def head(self, features: FeatureShape, actions: int) -> nn.Module:
+        """Make a module from float [B, prod(features)] to logits [B, A, atoms]."""
+        atoms = evenly_spaced(self.v_min, self.v_max, self.atoms)
+        return CategoricalHead(self.streams.build(math.prod(features), actions, self.atoms), atoms)
+
+    def loss(
+        self, online: nn.Module, target: nn.Module, batch: Batch, generator: torch.Generator | None
+    ) -> Loss:
+        """Compute the cross-entropy with the projected goal; its divergence is the priority."""
+        with torch.no_grad():
+            values_t: CategoricalValues = target(batch.s_t, generator)
+            logits_t = taken(values_t.logits, values_t.q_values.argmax(1))
+            goal = categorical_goal(batch.r_t, batch.discount_t, logits_t, values_t.atoms)
+        values_tm1: CategoricalValues = online(batch.s_tm1, generator)
+        logits = taken(values_tm1.logits, batch.a_tm1)
+        priority = divergence(goal, logits.detach())
+        metrics = {"q_mean": q_mean(values_tm1.q_values)}
+        return Loss(cross_entropy(goal, logits), priority, metrics)

@@ -1,0 +1,1 @@
+"""Torsos: from stacked frames to feature maps."""

@@ -1,0 +1,31 @@
+"""The tutorial's torso."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import nn
+
+from qcade.networks.layers import before_elu
+from qcade.parts import Torso
+from qcade.types import Positive
+
+
+@dataclass(frozen=True)
+class TutorialTorso(Torso):
+    """The tutorial's three convolutions without pooling: 32@8x8, 64@3x3, 64@3x3, ELU."""
+
+    strides: tuple[Positive, Positive, Positive] = (4, 2, 2)
+    """Strides; as printed the kernel sizes stand in their place: 8 3 3."""
+
+    def build(self, stack: int, height: int, width: int) -> nn.Module:
+        """Make a module from float [B, S, H, W] to float [B, 64, h, w]; 5x4 for 105x80."""
+        first, second, third = self.strides
+        return nn.Sequential(
+            before_elu(nn.Conv2d(stack, 32, 8, first)),
+            nn.ELU(),
+            before_elu(nn.Conv2d(32, 64, 3, second)),
+            nn.ELU(),
+            before_elu(nn.Conv2d(64, 64, 3, third)),
+            nn.ELU(),
+        )

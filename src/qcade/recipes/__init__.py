@@ -1,0 +1,82 @@
+"""The named recipes, one file each: a function from a game to a Recipe, with its source.
+
+A new file here is a new recipe: `rainbow` in rainbow.py, `double_dqn` (double-dqn) in
+double_dqn.py. One of your own needs no place here: `module:function` is found as well.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+import sys
+from collections.abc import Callable
+from types import ModuleType
+from typing import TypeAlias
+
+from qcade.checks import nearest
+from qcade.recipe import Recipe
+from qcade.recipes._games import with_game
+from qcade.types import QcadeError
+
+__all__ = [
+    "RecipeFunction",
+    "default_recipe_name",
+    "find_recipe",
+    "import_own",
+    "make_recipe",
+    "recipe_names",
+    "summary",
+    "with_game",
+]
+
+RecipeFunction: TypeAlias = Callable[[str], Recipe]
+
+
+def recipe_names() -> tuple[str, ...]:
+    """The names of the built-in recipes, sorted."""
+    files = (module.name for module in pkgutil.iter_modules(__path__))
+    return tuple(sorted(f.replace("_", "-") for f in files if not f.startswith("_")))
+
+
+def make_recipe(name: str, game: str) -> Recipe:
+    """Make a recipe by name, or by `module:function`, for a game; QcadeError if unknown."""
+    return find_recipe(name)(game)
+
+
+def default_recipe_name(game: str | None) -> str:
+    """The recipe of those who name none."""
+    return "catch" if game == "catch" else "dqn"
+
+
+def find_recipe(name: str) -> RecipeFunction:
+    """Look up a built-in recipe, or `module:function` of the user's own; QcadeError if unknown."""
+    module_name, colon, function_name = name.partition(":")
+    if not colon:
+        if name not in recipe_names():
+            raise QcadeError(f'unknown recipe "{name}": {nearest(name, recipe_names())}')
+        function_name = name.replace("-", "_")
+        module_name = f"{__name__}.{function_name}"
+    try:
+        function = getattr(import_own(module_name), function_name)
+    except AttributeError as error:
+        raise QcadeError(f'recipe "{name}" cannot be imported: {error}') from error
+    if not callable(function):
+        raise QcadeError(f'recipe "{name}" is no function from a game to a Recipe')
+    found: RecipeFunction = function
+    return found
+
+
+def import_own(module_name: str) -> ModuleType:
+    """Import a user's module, from the working folder too; QcadeError if that fails."""
+    if "" not in sys.path:
+        sys.path.insert(0, "")
+    try:
+        return importlib.import_module(module_name)
+    except ImportError as error:
+        raise QcadeError(f'module "{module_name}" cannot be imported: {error}') from error
+
+
+def summary(function: RecipeFunction) -> str:
+    """The first line of a recipe's docstring."""
+    return (inspect.getdoc(function) or "").partition("\n")[0]

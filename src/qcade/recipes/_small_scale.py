@@ -1,0 +1,92 @@
+"""Recipes for games as small as Catch: the same parts, and figures for minutes instead of days."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TypeVar, cast
+
+from qcade.agent.exploration import ExponentialEpsilon, LinearEpsilon, LinearEpsilonOfRun
+from qcade.agent.optimizers import Adam, RAdam
+from qcade.agent.resets import ShrinkAndPerturb
+from qcade.agent.targets import HardCopy
+from qcade.networks.torsos.impala import Impala
+from qcade.networks.torsos.renormalized import Renormalized
+from qcade.parts import Exploration, OptimizerPart, Torso
+from qcade.recipe import Checkpoints, OnPolicyRecipe, Recipe, ReplayRecipe
+
+RecipeType = TypeVar("RecipeType", bound=Recipe)
+
+REPLAY_FRAMES, ON_POLICY_FRAMES = 6_000, 30_000
+
+
+def small_scale(recipe: RecipeType) -> RecipeType:
+    """Keep every part, and shrink memory, exploration, periods and the length of the run.
+
+    Doing so twice is the same as doing so once.
+    """
+    recipe = dataclasses.replace(
+        recipe,
+        torso=_torso(recipe.torso),
+        exploration=_exploration(recipe.exploration),
+        optimizer=_optimizer(recipe.optimizer),
+        checkpoints=Checkpoints(period_frames=3_000, replay=recipe.checkpoints.replay),
+        environments=min(recipe.environments, 8),
+    )
+    if isinstance(recipe, OnPolicyRecipe):
+        recipe = cast(RecipeType, _small_rollouts(recipe))
+    elif isinstance(recipe, ReplayRecipe):
+        recipe = cast(RecipeType, _small_replay(recipe))
+    return recipe
+
+
+def _small_rollouts(recipe: OnPolicyRecipe) -> OnPolicyRecipe:
+    return dataclasses.replace(
+        recipe,
+        environments=16,
+        rollouts=dataclasses.replace(recipe.rollouts, decisions=16, minibatches=4),
+        total_frames=ON_POLICY_FRAMES,
+    )
+
+
+def _small_replay(recipe: ReplayRecipe) -> ReplayRecipe:
+    target, horizon, resets = recipe.target, recipe.replay.horizon, recipe.resets
+    if isinstance(target, HardCopy) and target.period_updates > 1:
+        target = HardCopy(period_updates=100)
+    if horizon is not None:
+        horizon = dataclasses.replace(horizon, anneal_updates=200)
+    if isinstance(resets, ShrinkAndPerturb):
+        resets = dataclasses.replace(resets, period_updates=400, last_update=400)
+    return dataclasses.replace(
+        recipe,
+        target=target,
+        resets=resets,
+        replay=dataclasses.replace(recipe.replay, capacity=10_000, horizon=horizon),
+        updates=dataclasses.replace(
+            recipe.updates,
+            start_frames=500,
+            period_decisions=4,
+            per_period=1,
+            batch_size=min(recipe.updates.batch_size, 32),
+        ),
+        total_frames=REPLAY_FRAMES,
+    )
+
+
+def _torso(torso: Torso) -> Torso:
+    if isinstance(torso, Renormalized):
+        return Renormalized(_torso(torso.torso))
+    return dataclasses.replace(torso, width=1) if isinstance(torso, Impala) else torso
+
+
+def _exploration(exploration: Exploration) -> Exploration:
+    if isinstance(exploration, (LinearEpsilon, ExponentialEpsilon)):
+        return LinearEpsilon(start=exploration.start, end=0.01, decay_decisions=4_000)
+    if isinstance(exploration, LinearEpsilonOfRun):
+        return dataclasses.replace(exploration, decay_fraction=0.5)
+    return exploration
+
+
+def _optimizer(optimizer: OptimizerPart) -> OptimizerPart:
+    if isinstance(optimizer, (Adam, RAdam)):
+        return dataclasses.replace(optimizer, learning_rate=5e-4)
+    return optimizer

@@ -1,0 +1,49 @@
+"""bbf: bigger, better, faster."""
+
+from __future__ import annotations
+
+from qcade.agent.exploration import LinearEpsilon
+from qcade.agent.optimizers import Adam
+from qcade.agent.resets import ShrinkAndPerturb
+from qcade.agent.targets import MovingAverage
+from qcade.algorithms.double_c51 import DoubleC51
+from qcade.algorithms.self_prediction import SelfPredictive
+from qcade.networks.streams import SharedDueling
+from qcade.networks.torsos.impala import Impala
+from qcade.networks.torsos.renormalized import Renormalized
+from qcade.recipe import Horizon, Replay, ReplayRecipe, Updates
+from qcade.recipes._games import atari_or_catch, sized
+from qcade.replay.prioritized import Prioritized
+
+
+def bbf(game: str) -> ReplayRecipe:
+    """A wide Impala network, self-prediction, resets, a changing horizon (Schwarzer et al. 2023).
+
+    Figures: the paper's code at two updates a decision; two hours of play.
+    """
+    return sized(
+        ReplayRecipe(
+            name="bbf",
+            game=atari_or_catch(game),
+            torso=Renormalized(Impala(width=4)),
+            algorithm=SelfPredictive(
+                DoubleC51(streams=SharedDueling(hidden=2_048)), steps=5, weight=5.0
+            ),
+            exploration=LinearEpsilon(start=1.0, end=0.0, decay_decisions=4_000),
+            optimizer=Adam(
+                learning_rate=1e-4, epsilon=1.5e-4, max_gradient_norm=None, weight_decay=0.1
+            ),
+            target=MovingAverage(rate=0.005),
+            replay=Replay(
+                capacity=200_000,
+                n_step=3,
+                gamma=0.997,
+                sampling=Prioritized(exponent=0.5, importance_start=0.5, importance_end=0.5),
+                horizon=Horizon(start_n_step=10, start_gamma=0.97, anneal_updates=10_000),
+            ),
+            updates=Updates(start_frames=8_000, period_decisions=1, per_period=2, batch_size=32),
+            resets=ShrinkAndPerturb(period_updates=40_000, last_update=160_000, torso_kept=0.5),
+            environments=1,
+            total_frames=400_000,
+        )
+    )

@@ -1,0 +1,52 @@
+"""Which learner a recipe gets: chosen by the recipe's type."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from torch import Tensor
+
+from qcade.agent.learner import Learner
+from qcade.agent.targets import NoTarget
+from qcade.parts import TargetNetwork
+from qcade.recipe import OnPolicyRecipe, Recipe, ReplayRecipe
+from qcade.replay.frames import FrameRing
+from qcade.training.on_policy_updates import OnPolicyUpdates
+from qcade.training.replay_updates import ReplayUpdates
+from qcade.types import Progress, QcadeError
+
+
+class UpdateRule(Protocol):
+    """When updates are made, and from what."""
+
+    def due(self, decisions: int) -> int:
+        """Updates that belong to the decisions now being made, of which there were so many."""
+        ...
+
+    def update(self, progress: Progress) -> dict[str, Tensor]:
+        """Make one update; return its metrics, 0-d tensors."""
+        ...
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Everything beside learner and ring that the next update depends on."""
+        ...
+
+    def restore(self, tensors: dict[str, Tensor]) -> None:
+        """Take back what `tensors` gave."""
+        ...
+
+
+def update_rule(
+    recipe: Recipe, learner: Learner, ring: FrameRing, actions: int, seed: int
+) -> UpdateRule:
+    """Make what updates the learner of a recipe; QcadeError for a type of recipe of one's own."""
+    if isinstance(recipe, ReplayRecipe):
+        return ReplayUpdates(recipe, learner, ring, actions, seed)
+    if isinstance(recipe, OnPolicyRecipe):
+        return OnPolicyUpdates(recipe, learner, ring, seed)
+    raise QcadeError(f"{type(recipe).__name__} is neither a ReplayRecipe nor an OnPolicyRecipe")
+
+
+def target_rule(recipe: Recipe) -> TargetNetwork:
+    """How the target network of a recipe follows; recipes without one have none."""
+    return recipe.target if isinstance(recipe, ReplayRecipe) else NoTarget()

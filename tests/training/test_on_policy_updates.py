@@ -1,0 +1,184 @@
+"""Learning from rollouts: what is learned from, when, and towards which goals."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from qcade.agent.optimizers import RAdam
+from qcade.agent.targets import NoTarget
+from qcade.algorithms.pqn import PQN
+from qcade.recipe import OnPolicyRecipe, Rollouts, validate
+from qcade.recipes.pqn import pqn
+from qcade.training.events import Advanced
+from qcade.training.loop import open_environments, run
+from qcade.training.on_policy_updates import OnPolicyUpdates
+from qcade.training.state import Training
+from qcade.types import Batch, Progress, QcadeError
+
+ENVIRONMENTS, DECISIONS, EPOCHS, MINIBATCHES = 3, 9, 2, 4
+
+
+def small(**changes: object) -> OnPolicyRecipe:
+    recipe = dataclasses.replace(
+        pqn("catch"),
+        environments=ENVIRONMENTS,
+        rollouts=Rollouts(decisions=DECISIONS, epochs=EPOCHS, minibatches=MINIBATCHES, gamma=0.9),
+        total_frames=ENVIRONMENTS * DECISIONS * 3,
+    )
+    compute = dataclasses.replace(recipe.compute, threads=1, precision="float32", device="cpu")
+    return dataclasses.replace(recipe, compute=compute, **changes)  # type: ignore[arg-type]
+
+
+def played(rows: int) -> Training:
+    """A training that has played so many rows at random, and learned nothing."""
+    training = Training(small())
+    open_environments(training)
+    randomness = np.random.default_rng(5)
+    for _ in range(rows):
+        actions = randomness.integers(3, size=ENVIRONMENTS)
+        training.environments.send(actions)
+        training.append(training.environments.recv(), actions, ())
+    return training
+
+
+def test_updates_are_due_after_every_rollout_and_at_no_other_time() -> None:
+    training = Training(small())
+    counts = [0, *(event.updates for event in run(training) if isinstance(event, Advanced))]
+    training.close()
+    per_rollout = EPOCHS * MINIBATCHES
+    # The rollout's last decision is made in row T; learning overlaps with the row after it.
+    changes = [row for row in range(1, len(counts)) if counts[row] != counts[row - 1]]
+    assert changes == [DECISIONS + 1, 2 * DECISIONS + 1]
+    assert counts[-1] == 2 * per_rollout
+
+
+def test_every_epoch_learns_once_from_every_transition_and_from_no_opening() -> None:
+    training = played(DECISIONS)
+    updates = training.updates
+    assert isinstance(updates, OnPolicyUpdates)
+    parts = updates._shuffled()
+    assert len(parts) == EPOCHS * MINIBATCHES
+    ring = training.ring
+    wanted = {
+        (row, environment)
+        for row in range(DECISIONS)
+        for environment in range(ENVIRONMENTS)
+        if bool(ring.is_start(torch.tensor([row]), torch.tensor([environment])))
+    }
+    # Catch lasts 6 decisions, so each environment opens an episode within the rollout.
+    assert len(wanted) == ENVIRONMENTS * (DECISIONS - 1)
+    orders = []
+    for epoch in (parts[:MINIBATCHES], parts[MINIBATCHES:]):
+        seen = [
+            pair
+            for row, environment, _ in epoch
+            for pair in zip(row.tolist(), environment.tolist(), strict=True)
+        ]
+        assert len(seen) == len(wanted)
+        assert set(seen) == wanted
+        orders.append(seen)
+    assert orders[0] != orders[1]
+    sizes = {len(row) for row, _, _ in parts}
+    assert max(sizes) - min(sizes) <= 1
+
+
+def test_a_rollout_holds_what_was_played_and_what_the_network_says_of_it() -> None:
+    training = played(DECISIONS)
+    updates, ring = training.updates, training.ring
+    assert isinstance(updates, OnPolicyUpdates)
+    rollout = updates.rollout(0)
+    assert rollout.q_values.shape == (DECISIONS + 1, ENVIRONMENTS, 3)
+    rows = ring.read_rows(0, DECISIONS + 1)
+    assert torch.equal(rollout.a_tm1, rows["actions"][1:])
+    assert torch.equal(rollout.r_t, rows["rewards"][1:])
+    assert torch.equal(rollout.discount_t, 0.9 * rows["discounts"][1:])
+    assert torch.equal(rollout.is_transition, ~rows["firsts"][1:])
+    for row in range(DECISIONS + 1):
+        every = torch.arange(ENVIRONMENTS)
+        observations = ring.observations(torch.full_like(every, row), every)
+        torch.testing.assert_close(
+            rollout.q_values[row], training.learner.network(observations).q_values.detach()
+        )
+
+
+@dataclass(frozen=True)
+class Told(PQN):
+    """PQN that keeps the batches that it learns from."""
+
+    batches: ClassVar[list[Batch]] = []
+
+    def loss(self, online, target, batch, generator):  # type: ignore[no-untyped-def]
+        Told.batches.append(batch)
+        return super().loss(online, target, batch, generator)
+
+
+def test_the_learner_is_given_goals_actions_and_observations_of_the_same_decisions() -> None:
+    training = played(DECISIONS)
+    Told.batches.clear()
+    training.learner.algorithm = Told()
+    updates = training.updates
+    assert isinstance(updates, OnPolicyUpdates)
+    goals = PQN().goals(updates.rollout(0))
+    goals_of: dict[bytes, list[float]] = defaultdict(list)
+    for row in range(DECISIONS):
+        for environment in range(ENVIRONMENTS):
+            where = torch.tensor([row]), torch.tensor([environment])
+            if bool(training.ring.is_start(*where)):
+                seen = bytes(training.ring.observations(*where).numpy().tobytes())
+                action = int(training.ring.action_at(where[0] + 1, where[1]))
+                goals_of[seen + bytes([action])].append(float(goals[row, environment]))
+    for _ in range(MINIBATCHES):
+        updates.update(Progress(0, 1))
+    count = 0
+    for batch in Told.batches:
+        assert not batch.discount_t.any()
+        for i in range(len(batch.a_tm1)):
+            key = batch.s_tm1[i].numpy().tobytes() + bytes([int(batch.a_tm1[i])])
+            goals_of[key].remove(float(batch.r_t[i]))
+            count += 1
+    assert not any(goals_of.values())
+    assert count == ENVIRONMENTS * (DECISIONS - 1)
+
+
+def test_there_is_no_target_network() -> None:
+    training = Training(small())
+    assert training.learner.target is training.learner.network
+    assert isinstance(training.learner.target_rule, NoTarget)
+    training.close()
+
+
+def test_the_step_size_may_fall_along_the_run() -> None:
+    training = Training(small(optimizer=RAdam(learning_rate=0.5, anneals=True)))
+    rates = {
+        training.learner.optimizer.param_groups[0]["lr"]
+        for event in run(training)
+        if isinstance(event, Advanced) and event.updates
+    }
+    training.close()
+    # Two rounds of learning, after 9 and 18 of 27 rows.
+    assert sorted(rates, reverse=True) == pytest.approx([0.5 * 2 / 3, 0.5 / 3])
+
+
+def test_more_minibatches_than_decisions_are_refused() -> None:
+    recipe = small()
+    too_many = dataclasses.replace(recipe.rollouts, minibatches=14)
+    with pytest.raises(QcadeError, match=r"rollouts\.minibatches is 14.*at most 13"):
+        validate(dataclasses.replace(recipe, rollouts=too_many))
+    validate(dataclasses.replace(recipe, rollouts=dataclasses.replace(too_many, minibatches=13)))
+
+
+def test_values_by_chunks_are_the_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    training = played(DECISIONS)
+    updates = training.updates
+    assert isinstance(updates, OnPolicyUpdates)
+    whole: Tensor = updates.rollout(0).q_values
+    monkeypatch.setattr("qcade.training.on_policy_updates.CHUNK", 4)
+    torch.testing.assert_close(updates.rollout(0).q_values, whole)

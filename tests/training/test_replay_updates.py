@@ -1,0 +1,122 @@
+"""Learning from a memory: how many updates, which horizon, and resets."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from qcade.agent.resets import ShrinkAndPerturb
+from qcade.networks.q_network import build_q_network
+from qcade.recipe import Horizon, Replay, ReplayRecipe, Updates
+from qcade.recipes.dqn import dqn
+from qcade.training.events import Advanced
+from qcade.training.loop import run
+from qcade.training.replay_updates import ReplayUpdates, horizon_at
+from qcade.training.state import Training
+
+
+def small(**changes: object) -> ReplayRecipe:
+    recipe = dqn("catch")
+    compute = dataclasses.replace(recipe.compute, threads=1, device="cpu")
+    return dataclasses.replace(
+        recipe,
+        compute=compute,
+        environments=2,
+        total_frames=60,
+        replay=Replay(capacity=1_000),
+        updates=Updates(start_frames=20, period_decisions=4, batch_size=2),
+        **changes,  # type: ignore[arg-type]
+    )
+
+
+def counts(recipe: ReplayRecipe) -> list[int]:
+    training = Training(recipe)
+    found = [event.updates for event in run(training) if isinstance(event, Advanced)]
+    training.close()
+    return found
+
+
+def test_several_updates_may_come_at_the_end_of_each_period() -> None:
+    once = counts(small())
+    updates = Updates(start_frames=20, period_decisions=4, per_period=3, batch_size=2)
+    thrice = counts(dataclasses.replace(small(), updates=updates))
+    assert once[-1] > 5
+    assert thrice == [3 * count for count in once]
+
+
+def test_without_a_horizon_n_and_gamma_are_the_replays_own() -> None:
+    assert horizon_at(Replay(n_step=3, gamma=0.9), 0) == (3, 0.9)
+
+
+def test_the_horizon_is_that_of_bbf_by_hand() -> None:
+    horizon = Horizon(start_n_step=10, start_gamma=0.97, anneal_updates=10_000)
+    replay = Replay(n_step=3, gamma=0.997, horizon=horizon)
+    n_step, gamma = horizon_at(replay, 0)
+    assert (n_step, round(gamma, 9)) == (10, 0.97)
+    # Half of the way, geometrically: sqrt(10 * 3) = 5.48 and sqrt(0.03 * 0.003) = 0.00949.
+    n_step, gamma = horizon_at(replay, 5_000)
+    assert n_step == 5
+    assert gamma == pytest.approx(1 - math.sqrt(0.03 * 0.003))
+    assert horizon_at(replay, 10_000) == (3, 0.997)
+    assert horizon_at(replay, 99_999) == (3, 0.997)
+    assert replay.most_n_step == 10
+
+
+def weights(module: nn.Module) -> dict[str, Tensor]:
+    return {name: p.detach().clone() for name, p in module.named_parameters()}
+
+
+def test_a_reset_halves_the_torso_and_renews_the_rest() -> None:
+    recipe = dqn("catch")
+    old = build_q_network(recipe.torso, recipe.algorithm, (4, 84, 84), 3, seed=1)
+    fresh = build_q_network(recipe.torso, recipe.algorithm, (4, 84, 84), 3, seed=2)
+    for parameter in old.parameters():
+        parameter.data.add_(1.0)
+    before, new = weights(old), weights(fresh)
+    renewed = ShrinkAndPerturb(torso_kept=0.25).apply(old, fresh)
+    for name, parameter in old.named_parameters():
+        if name.startswith("torso."):
+            expected = 0.25 * before[name] + 0.75 * new[name]
+            torch.testing.assert_close(parameter.detach(), expected)
+            assert all(parameter is not other for other in renewed)
+        else:
+            assert torch.equal(parameter, new[name])
+            assert any(parameter is other for other in renewed)
+
+
+def test_resets_come_at_their_time_and_end() -> None:
+    resets = ShrinkAndPerturb(period_updates=10, last_update=20)
+    assert [n for n in range(1, 50) if resets.is_due(n)] == [10, 20]
+
+
+def test_a_reset_in_training_starts_optimizer_and_horizon_anew_and_keeps_the_torsos() -> None:
+    recipe = small(resets=ShrinkAndPerturb(period_updates=6, last_update=6))
+    training = Training(recipe)
+    updates = training.updates
+    assert isinstance(updates, ReplayUpdates)
+    steps_of_head, targets_before = [], None
+    head = training.learner.network.head.parameters()
+    parameter = next(iter(head))
+    for event in run(training):
+        if isinstance(event, Advanced) and event.updates and training.updates.due(0) >= 0:
+            state = training.learner.optimizer.state.get(parameter, {})
+            steps_of_head.append((event.updates, int(state.get("step", 0))))
+            if event.updates == 5:
+                targets_before = weights(training.learner.target)
+            if event.updates == 6:
+                break
+    assert steps_of_head[-1] == (6, 0)
+    assert (5, 5) in steps_of_head
+    assert updates._last_reset == 6
+    assert int(training.snapshot().learning["updates.last_reset"]) == 6
+    assert targets_before is not None
+    # The target network is reset with the online one.
+    after = weights(training.learner.target)
+    assert all(
+        not torch.equal(after[name], old) for name, old in targets_before.items() if old.any()
+    )
+    training.close()
