@@ -191,10 +191,13 @@ def test_every_layer_of_noisy_streams_is_noisy_and_none_of_the_others(kind: type
     means = {name for name in names if name.endswith(".weight")}
     assert len(means) == {Plain: 2, Dueling: 4, SharedDueling: 3}[kind]
     assert {f"{name}_sigma" for name in means} <= names
-    # sigma_0 over the root of the hidden layer's five inputs.
-    sigmas = dict(noisy.named_parameters())
-    first = next(p for name, p in sigmas.items() if name.endswith("first.linear.weight_sigma"))
-    assert float(first.detach().max()) == pytest.approx(0.111803, rel=1e-5)
+    noisy(features, generator(1)).square().sum().backward()
+    for name, parameter in noisy.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.any(), name
+        if name.endswith("first.linear.weight_sigma"):
+            # sigma_0 over the root of the hidden layer's five inputs.
+            assert float(parameter.detach().max()) == pytest.approx(0.111803, rel=1e-5)
 
 
 def test_weights_are_drawn_in_the_same_order_with_and_without_noise() -> None:

@@ -9,9 +9,11 @@ from qcade.agent.exploration import ExponentialEpsilon, LinearEpsilon, LinearEps
 from qcade.agent.optimizers import Adam, RAdam
 from qcade.agent.resets import ShrinkAndPerturb
 from qcade.agent.targets import HardCopy
+from qcade.algorithms.iqn import IQN
+from qcade.algorithms.munchausen_iqn import MunchausenIQN
 from qcade.networks.torsos.impala import Impala
 from qcade.networks.torsos.renormalized import Renormalized
-from qcade.parts import Exploration, OptimizerPart, Torso
+from qcade.parts import Algorithm, Exploration, OptimizerPart, Torso
 from qcade.recipe import Checkpoints, OnPolicyRecipe, Recipe, ReplayRecipe
 
 RecipeType = TypeVar("RecipeType", bound=Recipe)
@@ -27,6 +29,7 @@ def small_scale(recipe: RecipeType) -> RecipeType:
     recipe = dataclasses.replace(
         recipe,
         torso=_torso(recipe.torso),
+        algorithm=_algorithm(recipe.algorithm),
         exploration=_exploration(recipe.exploration),
         optimizer=_optimizer(recipe.optimizer),
         checkpoints=Checkpoints(period_frames=3_000, replay=recipe.checkpoints.replay),
@@ -76,6 +79,12 @@ def _torso(torso: Torso) -> Torso:
     if isinstance(torso, Renormalized):
         return Renormalized(_torso(torso.torso))
     return dataclasses.replace(torso, width=1) if isinstance(torso, Impala) else torso
+
+
+def _algorithm(algorithm: Algorithm) -> Algorithm:
+    if isinstance(algorithm, (IQN, MunchausenIQN)):
+        return dataclasses.replace(algorithm, samples=8)
+    return algorithm
 
 
 def _exploration(exploration: Exploration) -> Exploration:
