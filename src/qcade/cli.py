@@ -238,7 +238,7 @@ def show_recipes(words: list[str]) -> None:
     screen.print(f"{options.name}: {summary(function)}\n", markup=False)
     for path, value in flatten(recipe).items():
         option = "" if path.endswith("kind") else f"--{path.replace('_', '-')}"
-        screen.print(f"  {path:<32} {value!s:<44} {option}", markup=False)
+        screen.print(f"  {path:<36} {value!s:<48} {option}", markup=False)
 
 
 @dataclass(frozen=True)

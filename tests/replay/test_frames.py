@@ -280,6 +280,9 @@ def test_futures_by_hand_across_a_termination_a_truncation_and_a_lost_life() -> 
     stacks = future.observations.flatten(2)
     assert stacks[:, 0].tolist() == [[1, 2], [2, 3], [4, 5], [7, 8], [8, 9]]
     assert stacks[[0, 2, 4], 1].tolist() == [[2, 3], [5, 6], [9, 10]]
+    # Row 10 is not written yet: the newest one stands in for it.
+    assert stacks[4, 2].tolist() == [9, 10]
+    assert future.actions[4].tolist() == [8, 9, 9]
 
 
 @pytest.mark.parametrize("environments", [1, 2, 8, 125, 128])

@@ -12,7 +12,9 @@ from qcade.agent.targets import HardCopy
 from qcade.algorithms.iqn import IQN
 from qcade.algorithms.munchausen_iqn import MunchausenIQN
 from qcade.networks.torsos.impala import Impala
+from qcade.networks.torsos.nature import Nature
 from qcade.networks.torsos.renormalized import Renormalized
+from qcade.networks.torsos.small import Small
 from qcade.parts import Algorithm, Exploration, OptimizerPart, Torso
 from qcade.recipe import Checkpoints, OnPolicyRecipe, Recipe, ReplayRecipe
 
@@ -22,7 +24,7 @@ REPLAY_FRAMES, ON_POLICY_FRAMES = 6_000, 30_000
 
 
 def small_scale(recipe: RecipeType) -> RecipeType:
-    """Keep every part, and shrink memory, exploration, periods and the length of the run.
+    """Keep the algorithm; shrink torso, memory, exploration, periods and the length of the run.
 
     Doing so twice is the same as doing so once.
     """
@@ -78,6 +80,8 @@ def _small_replay(recipe: ReplayRecipe) -> ReplayRecipe:
 def _torso(torso: Torso) -> Torso:
     if isinstance(torso, Renormalized):
         return Renormalized(_torso(torso.torso))
+    if isinstance(torso, Nature):
+        return Small(normalization="none" if torso.normalization == "none" else "channel")
     return dataclasses.replace(torso, width=1) if isinstance(torso, Impala) else torso
 
 

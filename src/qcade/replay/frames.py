@@ -171,7 +171,7 @@ class FrameRing:
         """Gather the K = `steps` rows after these: int64 [B] and [B].
 
         Steps are inside up to the episode's last frame, to the first whose discount is 0, as that
-        of a lost life, or to the newest row; beyond that they hold something or other.
+        of a lost life, or to the newest row, which stands in for rows that are yet to come.
         """
         rows = row[:, None] + torch.arange(1, steps + 1, device=self.device)
         newest = self.appended_rows - 1

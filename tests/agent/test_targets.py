@@ -1,0 +1,209 @@
+"""Target networks: what they are at first, how they follow, and going on from a saved state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from qcade.agent.learner import Learner
+from qcade.agent.optimizers import Adam
+from qcade.agent.targets import HardCopy, MovingAverage, NoTarget
+from qcade.algorithms.double_dqn import DoubleDQN
+from qcade.machine import Hardware
+from qcade.networks.heads import ScalarHead
+from qcade.networks.normalization import SpectralConv
+from qcade.networks.q_network import QNetwork
+from qcade.networks.streams import Plain
+from qcade.parts import TargetNetwork
+from qcade.types import Batch
+
+CPU = Hardware(torch.device("cpu"), torch.float32, 1)
+EVERY: list[TargetNetwork] = [
+    HardCopy(period_updates=1),
+    HardCopy(period_updates=3),
+    MovingAverage(rate=0.25),
+    NoTarget(),
+]
+every_rule = pytest.mark.parametrize("rule", EVERY, ids=repr)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    # Networks as small as these only wait for a second thread, and long where cores are busy.
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+class Weighted(nn.Module):
+    """Two weights and a buffer that is saved with them."""
+
+    mean: Tensor
+
+    def __init__(self, first: float, second: float, mean: float) -> None:
+        super().__init__()
+        self.first = nn.Parameter(torch.tensor([first]))
+        self.second = nn.Parameter(torch.tensor([second]))
+        self.register_buffer("mean", torch.tensor([mean]))
+
+    def become(self, first: float, second: float, mean: float) -> None:
+        with torch.no_grad():
+            self.first.fill_(first)
+            self.second.fill_(second)
+            self.mean.fill_(mean)
+
+
+def numbers(module: nn.Module) -> list[float]:
+    return [round(float(tensor), 6) for tensor in module.state_dict().values()]
+
+
+def learner_of(rule: TargetNetwork, seed: int) -> Learner:
+    """A learner whose torso has a buffer that changes at every update."""
+    torch.manual_seed(seed)
+    torso = nn.Sequential(SpectralConv(nn.Conv2d(2, 3, 2)), nn.ReLU())
+    head = ScalarHead(Plain(hidden=8).build(27, 3, 1))
+    return Learner(QNetwork(torso, head), DoubleDQN(), Adam(learning_rate=1e-2), rule, CPU)
+
+
+def batch_of(seed: int) -> Batch:
+    draws, shape = torch.Generator().manual_seed(seed), (5, 2, 4, 4)
+    return Batch(
+        s_tm1=torch.randint(256, shape, generator=draws).to(torch.uint8),
+        a_tm1=torch.randint(3, (5,), generator=draws),
+        r_t=torch.randn(5, generator=draws),
+        discount_t=torch.full((5,), 0.9),
+        s_t=torch.randint(256, shape, generator=draws).to(torch.uint8),
+    )
+
+
+def same(one: nn.Module, other: nn.Module) -> bool:
+    mine, theirs = one.state_dict(), other.state_dict()
+    return mine.keys() == theirs.keys() and all(torch.equal(mine[k], theirs[k]) for k in mine)
+
+
+@pytest.mark.parametrize("rule", [HardCopy(period_updates=3), MovingAverage(rate=0.25)], ids=repr)
+def test_the_target_is_a_copy_that_shares_nothing_and_learns_nothing(rule: TargetNetwork) -> None:
+    online = Weighted(1.0, 2.0, 3.0)
+    target = rule.make(online)
+    assert numbers(target) == [1.0, 2.0, 3.0]
+    online.become(5.0, 6.0, 7.0)
+    assert numbers(target) == [1.0, 2.0, 3.0]
+    assert not any(parameter.requires_grad for parameter in target.parameters())
+    assert all(parameter.requires_grad for parameter in online.parameters())
+
+
+def test_a_hard_copy_takes_weights_and_buffers_at_its_period_alone() -> None:
+    rule, online = HardCopy(period_updates=3), Weighted(0.0, 0.0, 0.0)
+    target, seen = rule.make(online), []
+    for update in range(1, 8):
+        online.become(update, 10.0 * update, 100.0 * update)
+        rule.follow(target, online, update)
+        seen.append(numbers(target))
+    untouched, third, sixth = [0.0, 0.0, 0.0], [3.0, 30.0, 300.0], [6.0, 60.0, 600.0]
+    assert seen == [untouched, untouched, third, third, third, sixth, sixth]
+
+
+def test_what_was_copied_does_not_follow_by_itself() -> None:
+    rule, online = HardCopy(period_updates=3), Weighted(1.0, 2.0, 3.0)
+    target = rule.make(online)
+    rule.follow(target, online, 3)
+    online.become(5.0, 6.0, 7.0)
+    assert numbers(target) == [1.0, 2.0, 3.0]
+    assert not any(parameter.requires_grad for parameter in target.parameters())
+
+
+def test_a_moving_average_by_hand() -> None:
+    rule, online = MovingAverage(rate=0.25), Weighted(0.0, 8.0, 0.0)
+    target, seen = rule.make(online), []
+    for update, (first, second, mean) in enumerate(
+        [(4.0, 8.0, 5.0), (4.0, 0.0, 6.0), (-4.0, 0.0, 7.0)], start=1
+    ):
+        online.become(first, second, mean)
+        rule.follow(target, online, update)
+        seen.append(numbers(target))
+        # The online network is left alone.
+        assert numbers(online) == [first, second, mean]
+    # A quarter of the way each time; the buffer goes all of it.
+    assert seen == [[1.0, 8.0, 5.0], [1.75, 6.0, 6.0], [0.3125, 4.5, 7.0]]
+
+
+@pytest.mark.parametrize(("rate", "expected"), [(0.0, [1.0, 2.0]), (1.0, [5.0, 6.0])])
+def test_the_ends_of_the_rate_are_nothing_and_everything(
+    rate: float, expected: list[float]
+) -> None:
+    rule, online = MovingAverage(rate), Weighted(1.0, 2.0, 3.0)
+    target = rule.make(online)
+    online.become(5.0, 6.0, 7.0)
+    rule.follow(target, online, 1)
+    assert numbers(target) == [*expected, 7.0]
+
+
+def test_whole_numbers_among_the_buffers_are_copied() -> None:
+    online = nn.BatchNorm1d(2)
+    rule = MovingAverage(rate=0.005)
+    target = rule.make(online)
+    for _ in range(3):
+        online(torch.randn(4, 2, generator=torch.Generator().manual_seed(1)))
+    assert online.num_batches_tracked is not None
+    rule.follow(target, online, 1)
+    assert target.num_batches_tracked.tolist() == 3
+    assert torch.equal(target.running_mean, online.running_mean)
+
+
+@pytest.mark.parametrize("rule", [NoTarget(), HardCopy(period_updates=1)], ids=repr)
+def test_without_a_target_network_it_is_the_online_network_itself(rule: TargetNetwork) -> None:
+    online = Weighted(1.0, 2.0, 3.0)
+    target = rule.make(online)
+    assert target is online
+    rule.follow(target, online, 1)
+    assert numbers(online) == [1.0, 2.0, 3.0]
+    assert all(parameter.requires_grad for parameter in online.parameters())
+
+
+def copied(learner: Learner) -> Callable[[Learner], None]:
+    """Save a learner, and return what brings another one to the same state."""
+    weights = {name: tensor.clone() for name, tensor in learner.network.state_dict().items()}
+    tensors = {name: tensor.clone() for name, tensor in learner.tensors().items()}
+    updates = learner.updates
+
+    def into(other: Learner) -> None:
+        other.network.load_state_dict(weights)
+        other.restore(tensors, updates)
+
+    return into
+
+
+@every_rule
+def test_a_restored_learner_goes_on_bit_for_bit_buffers_included(rule: TargetNetwork) -> None:
+    uninterrupted, resumed = learner_of(rule, 1), learner_of(rule, 2)
+    for update in range(4):
+        uninterrupted.update(batch_of(update))
+        resumed.update(batch_of(100 + update))
+    assert not same(uninterrupted.target, resumed.target)
+    restore = copied(uninterrupted)
+    restore(resumed)
+    assert resumed.updates == 4
+    assert same(uninterrupted.target, resumed.target)
+    for update in range(4, 12):
+        losses = [each.update(batch_of(update)).per_sample for each in (uninterrupted, resumed)]
+        assert torch.equal(losses[0], losses[1])
+        assert same(uninterrupted.network, resumed.network)
+        assert same(uninterrupted.target, resumed.target)
+
+
+def test_a_learners_target_follows_after_every_update() -> None:
+    learner = learner_of(MovingAverage(rate=0.25), 1)
+    for update in range(5):
+        before = [parameter.clone() for parameter in learner.target.parameters()]
+        learner.update(batch_of(update))
+        for old, mine, theirs in zip(
+            before, learner.target.parameters(), learner.network.parameters(), strict=True
+        ):
+            torch.testing.assert_close(mine, 0.75 * old + 0.25 * theirs.detach())
+        for buffer, theirs in zip(learner.target.buffers(), learner.network.buffers(), strict=True):
+            assert torch.equal(buffer, theirs)
+        assert not same(learner.target, learner.network)
