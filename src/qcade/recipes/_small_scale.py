@@ -11,25 +11,30 @@ from qcade.agent.resets import ShrinkAndPerturb
 from qcade.agent.targets import HardCopy
 from qcade.algorithms.iqn import IQN
 from qcade.algorithms.munchausen_iqn import MunchausenIQN
+from qcade.games.catch import Catch
+from qcade.networks.torsos.hadamax import Hadamax
 from qcade.networks.torsos.impala import Impala
 from qcade.networks.torsos.nature import Nature
 from qcade.networks.torsos.renormalized import Renormalized
 from qcade.networks.torsos.small import Small
-from qcade.parts import Algorithm, Exploration, OptimizerPart, Torso
+from qcade.parts import Algorithm, Exploration, Game, OptimizerPart, Torso
 from qcade.recipe import Checkpoints, OnPolicyRecipe, Recipe, ReplayRecipe
 
 RecipeType = TypeVar("RecipeType", bound=Recipe)
 
-REPLAY_FRAMES, ON_POLICY_FRAMES = 6_000, 30_000
+REPLAY_FRAMES, ON_POLICY_FRAMES = 8_000, 30_000
 
 
 def small_scale(recipe: RecipeType) -> RecipeType:
     """Keep the algorithm; shrink torso, memory, exploration, periods and the length of the run.
 
+    Torsos that start with a stride of 1 get frames of half the size, where the game has them.
+
     Doing so twice is the same as doing so once.
     """
     recipe = dataclasses.replace(
         recipe,
+        game=_game(recipe),
         torso=_torso(recipe.torso),
         algorithm=_algorithm(recipe.algorithm),
         exploration=_exploration(recipe.exploration),
@@ -75,6 +80,16 @@ def _small_replay(recipe: ReplayRecipe) -> ReplayRecipe:
         ),
         total_frames=REPLAY_FRAMES,
     )
+
+
+def _game(recipe: Recipe) -> Game:
+    reads_every_pixel = isinstance(_bare(recipe.torso), (Impala, Hadamax))
+    is_catch = isinstance(recipe.game, Catch)
+    return Catch(cell_pixels=6) if is_catch and reads_every_pixel else recipe.game
+
+
+def _bare(torso: Torso) -> Torso:
+    return torso.torso if isinstance(torso, Renormalized) else torso
 
 
 def _torso(torso: Torso) -> Torso:

@@ -45,11 +45,15 @@ def predict_needs(recipe: Recipe) -> Needs:
         ) from error
     weights = sum(p.numel() * p.element_size() for p in network.parameters())
     ring = ring_bytes(recipe.ring_rows, recipe.environments, height, width)
-    checkpoint = WEIGHT_COPIES_PER_CHECKPOINT * weights + 100_000
+    priorities = 0
+    if isinstance(recipe, ReplayRecipe):
+        each = recipe.replay.sampling.bytes_per_transition
+        priorities = recipe.ring_rows * recipe.environments * each
+    checkpoint = WEIGHT_COPIES_PER_CHECKPOINT * weights + priorities + 100_000
     logs = 50_000_000
     stored = ring // LEAST_COMPRESSION if recipe.stores_frames else 0
     return Needs(
-        MEMORY_BESIDE_RING_BYTES + ring + 4 * weights,
+        MEMORY_BESIDE_RING_BYTES + ring + priorities + 4 * weights,
         CHECKPOINTS_ON_DISK * checkpoint + logs + stored,
         checkpoint,
     )
