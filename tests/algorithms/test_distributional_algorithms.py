@@ -123,15 +123,16 @@ def test_double_c51_is_c51_where_the_networks_are_equal() -> None:
 
 
 def test_hl_gauss_is_the_naive_one() -> None:
-    algorithm = HLGauss(LINEAR, bins=4, v_min=-2.0, v_max=2.0, sigma_ratio=0.75)
+    algorithm = HLGauss(LINEAR, bins=8, v_min=-2.0, v_max=2.0, sigma_ratio=0.75)
     online, target, batch, loss = networks(algorithm)
     tm1, t = arrays(online(batch.s_tm1)), arrays(target(batch.s_t))
     for i in range(BATCH):
         action = int(batch.a_tm1[i])
         scalar = float(batch.r_t[i]) + float(batch.discount_t[i]) * t["q_values"][i].max()
-        # Bins are 1 wide, so that the deviation is 0.75.
+        # Bins are 0.5 wide, so that the deviation is 0.375.
         centre = min(max(scalar, -2.0), 2.0)
-        below = [math.erf((edge - centre) / (0.75 * math.sqrt(2.0))) for edge in range(-2, 3)]
+        edges = np.linspace(-2.0, 2.0, 9)
+        below = [math.erf((edge - centre) / (0.375 * math.sqrt(2.0))) for edge in edges]
         goal = np.diff(below) / (below[-1] - below[0])
         expected = -(goal * np.log(softmax(tm1["logits"][i, action]))).sum()
         assert float(loss.per_sample[i]) == pytest.approx(expected, rel=1e-4)

@@ -95,8 +95,8 @@ def test_what_a_loss_says_of_its_samples_becomes_their_priority() -> None:
 
     updates.sampler.learned = listening  # type: ignore[method-assign]
     # An error of 7 stands out from all that Catch could bring.
-    training.learner.network.head.streams.last.linear.bias.data.add_(7.0)  # type: ignore[union-attr]
-    training.learner.target.head.streams.last.linear.bias.data.sub_(7.0)  # type: ignore[union-attr]
+    for network, shift in ((training.learner.network, 7.0), (training.learner.target, -7.0)):
+        dict(network.named_parameters())["head.streams.last.linear.bias"].data.add_(shift)
     updates.update(training.progress)
     [(drawn, priority)] = told
     assert priority.min() > 5
