@@ -26,7 +26,7 @@ import numpy as np
 import psutil
 import torch
 
-from qcade.machine import describe_processor, keep_freed_memory
+from qcade.machine import describe_processor, keep_freed_memory, resolve
 from qcade.recipe import ReplayRecipe
 from qcade.recipes.dqn import dqn
 from qcade.replay.frames import FrameRing
@@ -154,8 +154,6 @@ def time_updates(play: Play, recipes: list[ReplayRecipe], rounds: int) -> dict[s
             if round_ >= 2:
                 seconds = time.perf_counter() - started
                 times[training.ring.storage].append(1e3 * seconds)
-    hardware = trainings[0].hardware
-    print(f"<!-- {hardware.device}, {hardware.precision}, {hardware.threads} threads -->")
     for training in trainings:
         training.close()
     return times
@@ -174,7 +172,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="JSON of everything measured")
     words = parser.parse_args()
     distinct = min(words.distinct or words.frames, words.frames)
-    print(f"{describe_processor()}; torch {torch.__version__}; random play, ", end="")
+    hardware = resolve(recipe_of(words.games[0], words.frames, "raw", words.threads).compute)
+    print(f"{describe_processor()}; {hardware.device}, {hardware.precision}, ", end="")
+    print(f"{hardware.threads} threads; torch {torch.__version__}; random play, ", end="")
     print(f"{words.frames:,} frames, {distinct:,} of them distinct; ", end="")
     print(f"{words.rounds} updates with each memory, in turns\n")
     print(

@@ -247,8 +247,8 @@ def test_futures_equal_the_naive_model_at_every_moment(
     storage: StorageKind, world: World, stack: int, spare_rows: int, steps: int
 ) -> None:
     environments = len(world.episodes)
-    rows = stack + 1 + spare_rows
-    ring = FrameRing(rows, environments, HEIGHT, WIDTH, stack, storage=storage)
+    ring_rows = stack + 1 + spare_rows
+    ring = FrameRing(ring_rows, environments, HEIGHT, WIDTH, stack, storage=storage)
     for newest in range(world.rows):
         ring.append(*row_of(world, newest))
         low, high = ring.startable_rows(1)

@@ -129,7 +129,7 @@ class CompressedFrames:
         key = environment * GROUP_ROWS
         frame = key + member
         found = torch.empty((len(distinct), self.pixels), dtype=torch.uint8)
-        target = memoryview(found.numpy().reshape(-1))
+        target = found.numpy().reshape(-1).data
         keys: dict[tuple[int, int], bytes] = {}
         columns = (
             is_open,
