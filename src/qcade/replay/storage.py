@@ -99,9 +99,8 @@ class CompressedFrames:
         # Where each frame of a block ends: environment by environment, row by row.
         self._ends = np.zeros((groups, 1 + environments * GROUP_ROWS), dtype=np.uint32)
         self._open: UInt8Array = np.zeros((environments, GROUP_ROWS, pixels), dtype=np.uint8)
-        self._open_group = 0
-        self._open_rows = (0, 0)
-        """First and last but one of the group's rows that lie open."""
+        # Rows of this group, up to that one, are read from what lies open: they are the newest.
+        self._open_group, self._open_until = 0, 0
 
     @property
     def nbytes(self) -> int:
@@ -111,11 +110,8 @@ class CompressedFrames:
     def write(self, place: int, frames: Tensor) -> None:
         """Replace the frames of one row: uint8 [E, H*W]; compress them when a group is whole."""
         group, member = divmod(place, GROUP_ROWS)
-        first, until = self._open_rows
-        if (group, member) != (self._open_group, until):
-            self._open_group, first = group, member
         self._open[:, member] = frames.cpu().numpy()
-        self._open_rows = (first, member + 1)
+        self._open_group, self._open_until = group, member + 1
         if member + 1 == GROUP_ROWS or place + 1 == self.rows:
             self._close(group, member + 1)
 
@@ -124,8 +120,7 @@ class CompressedFrames:
         distinct, positions = np.unique(slots.cpu().numpy(), return_inverse=True)
         place, environment = np.divmod(distinct, self.environments)
         group, member = np.divmod(place, GROUP_ROWS)
-        first, until = self._open_rows
-        is_open = (group == self._open_group) & (first <= member) & (member < until)
+        is_open = (group == self._open_group) & (member < self._open_until)
         key = environment * GROUP_ROWS
         frame = key + member
         found = torch.empty((len(distinct), self.pixels), dtype=torch.uint8)
@@ -174,7 +169,6 @@ class CompressedFrames:
                 sizes[environment, member] = len(parts[-1])
         self._blocks[group] = b"".join(parts)
         np.cumsum(sizes.reshape(-1), out=self._ends[group, 1:])
-        self._open_rows = (0, 0)
 
 
 def _compressed(frame: bytes | memoryview, dictionary: bytes) -> bytes:
