@@ -15,6 +15,7 @@ from qcade import EpisodeEnded
 from qcade.agent.agent import Agent
 from qcade.evaluation import evaluate
 from qcade.recipe import Recipe
+from qcade.recipes import make_recipe
 from qcade.recipes.catch import catch
 from qcade.recipes.dqn import dqn
 from qcade.training.loop import run
@@ -100,3 +101,18 @@ def test_the_tutorial_plays_at_its_own_size(
     # One update for every decision once 64 of them are in memory.
     counters = state["counters"]
     assert (counters["decisions"], counters["updates"]) == (100, 100 - 64)
+
+
+def test_an_evaluation_leaves_the_noise_out() -> None:
+    recipe = dataclasses.replace(make_recipe("rainbow", "catch"), seed=5)
+    training = Training(recipe)
+    weights = training.snapshot().model
+    training.close()
+    one, other = (Agent(recipe, weights, 3, seed=seed) for seed in (1, 2))
+    scores = [evaluate(agent, recipe.game, 8, 0.0, seed=3).scores for agent in (one, other)]
+    assert scores[0] == scores[1]
+    # With its noise the very same network plays otherwise.
+    observations = torch.randint(256, (64, 4, 84, 84), dtype=torch.uint8)
+    network = one.network
+    noisy = network(observations, torch.Generator().manual_seed(1)).q_values.argmax(1)
+    assert not torch.equal(noisy, network(observations).q_values.argmax(1))

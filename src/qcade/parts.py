@@ -236,6 +236,11 @@ class Resets(abc.ABC):
 class Sampling(abc.ABC):
     """Which transitions an update sees: a frozen dataclass that makes a sampler."""
 
+    @property
+    def bytes_per_transition(self) -> int:
+        """Memory, and room in a checkpoint, that the sampler takes for each transition."""
+        return 0
+
     @abc.abstractmethod
     def build(self, rows: int, environments: int, device: torch.device, seed: int) -> Sampler:
         """Make the sampler of a ring of so many rows."""

@@ -70,7 +70,7 @@ class Future(NamedTuple):
     observations: Tensor
     """uint8 [B, K, S, H, W]: where each action led."""
     inside: Tensor
-    """bool [B, K]: whether that is still the same episode."""
+    """bool [B, K]: whether that is still the same episode, with no lost life before it."""
 
 
 class Batch(NamedTuple):

@@ -61,6 +61,11 @@ def test_exponential_epsilon_keeps_to_its_own_figures() -> None:
     assert epsilon(schedule, 10_000) == pytest.approx(0.2)
 
 
+def test_a_line_may_begin_later() -> None:
+    schedule = LinearEpsilon(start=1.0, end=0.0, decay_decisions=10, start_decisions=100)
+    assert [epsilon(schedule, d) for d in (0, 100, 105, 110, 999)] == [1.0, 1.0, 0.5, 0.0, 0.0]
+
+
 def test_a_line_over_part_of_the_run_is_as_long_as_the_run_is() -> None:
     schedule = LinearEpsilonOfRun(start=1.0, end=0.2, decay_fraction=0.25)
     assert [epsilon(schedule, d, 800) for d in (0, 100, 200, 799)] == pytest.approx(

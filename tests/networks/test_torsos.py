@@ -68,6 +68,7 @@ def test_sizes_of_maps(
         (TutorialTorso(), 8_224 + 18_496 + 36_928),
         # 32 * 4 * 25 + 32, 64 * 32 * 25 + 64.
         (Small(), 3_232 + 51_264),
+        (Small(normalization="channel"), 54_496 + 2 * 96),
         # A stage is 9 * in * out + out once and 9 * out * out + out four times.
         (Impala(), (592 + 4 * 2_320) + (4_640 + 4 * 9_248) + 5 * 9_248),
         (
@@ -95,17 +96,28 @@ def test_torsos_end_in_their_own_activation() -> None:
     assert set(lowest.values()) == {0.0}
 
 
-def test_nature_normalizes_before_each_relu() -> None:
+@pytest.mark.parametrize(
+    ("torso", "dimensions", "layers"),
+    [
+        (Nature(normalization="channel"), (1,), 3),
+        (Nature(normalization="layer"), (1, 2, 3), 3),
+        (Small(normalization="channel"), (1,), 2),
+    ],
+    ids=repr,
+)
+def test_normalization_is_before_each_relu(
+    torso: Torso, dimensions: tuple[int, ...], layers: int
+) -> None:
     frames = torch.rand(2, *SQUARE, generator=torch.Generator().manual_seed(1))
-    channel, layer = (Nature(normalization=n).build(*SQUARE) for n in ("channel", "layer"))
-    for module, dimensions in ((channel, (1,)), (layer, (1, 2, 3))):
-        assert isinstance(module, nn.Sequential)
-        for end in (2, 5, 8):
-            normal = module[:end](frames).detach()
-            assert float(normal.mean(dimensions).abs().max()) < 1e-5
-            spread = normal.var(dimensions, correction=0)
-            torch.testing.assert_close(spread, torch.ones_like(spread), atol=0.01, rtol=0)
-            torch.testing.assert_close(module[: end + 1](frames).detach(), normal.relu())
+    module = torso.build(*SQUARE)
+    assert isinstance(module, nn.Sequential)
+    assert len(module) == 3 * layers
+    for end in range(2, 3 * layers, 3):
+        normal = module[:end](frames).detach()
+        assert float(normal.mean(dimensions).abs().max()) < 1e-5
+        spread = normal.var(dimensions, correction=0)
+        torch.testing.assert_close(spread, torch.ones_like(spread), atol=0.01, rtol=0)
+        torch.testing.assert_close(module[: end + 1](frames).detach(), normal.relu())
 
 
 def kernels(module: nn.Module) -> list[Tensor]:
@@ -133,16 +145,16 @@ def test_initial_kernels_keep_the_variance_that_their_activation_asks_for(
 
 def test_residual_block_by_hand() -> None:
     block = ResidualBlock(1, spectral_normalization=False)
-    first, second = (3.0, -1.0), (-2.0, 0.5)
+    first, second = (-3.0, 5.0), (-2.0, 0.5)
     for layer, (weight, bias) in zip((block.first, block.second), (first, second), strict=True):
         assert isinstance(layer, nn.Conv2d)
         assert layer.bias is not None
         nn.init.zeros_(layer.weight)
         nn.init.constant_(layer.bias, bias)
         layer.weight.data[0, 0, 1, 1] = weight
-    # 2 -> 3 * 2 - 1 = 5 -> -2 * 5 + 0.5; -4 -> -1, which the ReLU takes away -> 0.5.
+    # 2 -> -3 * 2 + 5 = -1, which the ReLU takes away -> 0.5; -4 -> 0 -> 5 -> -2 * 5 + 0.5.
     maps = torch.tensor([[[[2.0, -4.0]]]])
-    assert block(maps).tolist() == [[[[-7.5, -3.5]]]]
+    assert block(maps).tolist() == [[[[2.5, -13.5]]]]
 
 
 def test_pooling_takes_the_largest_of_what_a_pixel_stands_for() -> None:
@@ -241,19 +253,21 @@ def test_hadamax_block_against_loops() -> None:
     np.testing.assert_allclose(block(maps)[0].detach().numpy(), expected, atol=1e-5)
 
 
-def test_hadamax_pools_its_last_block_without_making_it_smaller() -> None:
-    block = HadamaxBlock(inputs=1, channels=2, kernel=1, window=3, stride=1)
-    maps = random(1, 1, 1, 4, 4)
-    product = block.one(maps) * block.other(maps)
-    expected = torch.stack(
-        [
-            product[0, :, max(0, y - 1) : y + 2, max(0, x - 1) : x + 2].amax((1, 2))
-            for y in range(4)
-            for x in range(4)
-        ],
-        1,
-    )
-    assert torch.equal(block(maps)[0].flatten(1), expected)
+def test_hadamax_pads_and_pools_as_published() -> None:
+    maps = torch.rand(1, *SQUARE, generator=torch.Generator().manual_seed(1))
+    module = Hadamax().build(*SQUARE)
+    assert isinstance(module, nn.Sequential)
+    expected = maps
+    # Paddings left and right, top and bottom alike: 84 to 84 to 21, to 21 to 11, to 11 to 11.
+    figures = [((3, 4), (0, 0), 4, 4), ((1, 2), (0, 1), 2, 2), ((1, 1), (1, 1), 3, 1)]
+    for block, (outside, beyond, window, stride) in zip(module, figures, strict=True):
+        assert isinstance(block, HadamaxBlock)
+        padded = nn.functional.pad(expected, outside * 2)
+        product = block.one(padded) * block.other(padded)
+        pooled = nn.functional.pad(product, beyond * 2, value=-9.0)
+        expected = nn.functional.max_pool2d(pooled, window, stride)
+    assert expected.shape == (1, 64, 11, 11)
+    assert torch.equal(module(maps), expected)
 
 
 def test_renormalized_maps_reach_from_zero_to_one_in_every_observation() -> None:

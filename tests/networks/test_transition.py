@@ -51,7 +51,8 @@ def convolved(maps: Doubles, layer: nn.Conv2d) -> Doubles:
 
 
 def rescaled(maps: Doubles) -> Doubles:
-    return (maps - maps.min()) / (maps.max() - maps.min() + 1e-5)
+    result: Doubles = (maps - maps.min()) / (maps.max() - maps.min() + 1e-5)
+    return result
 
 
 def test_one_step_is_two_convolutions_over_the_maps_and_the_actions_plane() -> None:

@@ -13,10 +13,12 @@ from qcade.agent.resets import ShrinkAndPerturb
 from qcade.networks.q_network import build_q_network
 from qcade.recipe import Horizon, Replay, ReplayRecipe, Updates
 from qcade.recipes.dqn import dqn
+from qcade.replay.prioritized import Prioritized, PrioritizedSampler
 from qcade.training.events import Advanced
 from qcade.training.loop import run
 from qcade.training.replay_updates import ReplayUpdates, horizon_at
 from qcade.training.state import Training
+from qcade.types import Batch, Drawn
 
 
 def small(**changes: object) -> ReplayRecipe:
@@ -64,6 +66,68 @@ def test_the_horizon_is_that_of_bbf_by_hand() -> None:
     assert horizon_at(replay, 10_000) == (3, 0.997)
     assert horizon_at(replay, 99_999) == (3, 0.997)
     assert replay.most_n_step == 10
+
+
+def ready(recipe: ReplayRecipe) -> Training:
+    """A training that may update any moment."""
+    training = Training(recipe)
+    for event in run(training):
+        if isinstance(event, Advanced) and event.updates == 2:
+            break
+    return training
+
+
+def test_what_a_loss_says_of_its_samples_becomes_their_priority() -> None:
+    recipe = small()
+    sampling = Prioritized(exponent=1.0, smallest_priority=1e-6)
+    training = ready(
+        dataclasses.replace(recipe, replay=dataclasses.replace(recipe.replay, sampling=sampling))
+    )
+    updates = training.updates
+    assert isinstance(updates, ReplayUpdates)
+    assert isinstance(updates.sampler, PrioritizedSampler)
+    told: list[tuple[Drawn, Tensor]] = []
+    learned = updates.sampler.learned
+
+    def listening(drawn: Drawn, priority: Tensor) -> None:
+        told.append((drawn, priority))
+        learned(drawn, priority)
+
+    updates.sampler.learned = listening  # type: ignore[method-assign]
+    # An error of 7 stands out from all that Catch could bring.
+    training.learner.network.head.streams.last.linear.bias.data.add_(7.0)  # type: ignore[union-attr]
+    training.learner.target.head.streams.last.linear.bias.data.sub_(7.0)  # type: ignore[union-attr]
+    updates.update(training.progress)
+    [(drawn, priority)] = told
+    assert priority.min() > 5
+    slots = drawn.row * recipe.environments + drawn.environment
+    torch.testing.assert_close(updates.sampler.tree.values(slots).float(), priority)
+    assert drawn.importance is not None
+    training.close()
+
+
+def test_a_batch_has_the_n_and_gamma_of_its_time_counted_from_the_last_reset() -> None:
+    recipe = small(resets=ShrinkAndPerturb(period_updates=4, last_update=4))
+    horizon = Horizon(start_n_step=3, start_gamma=0.5, anneal_updates=2)
+    replay = dataclasses.replace(recipe.replay, n_step=1, gamma=0.8, horizon=horizon)
+    training = Training(dataclasses.replace(recipe, replay=replay))
+    asked: list[tuple[int, float]] = []
+    gather = training.ring.gather
+
+    def listening(
+        row: Tensor, environment: Tensor, n_step: int, gamma: float, future_steps: int = 0
+    ) -> Batch:
+        asked.append((n_step, round(gamma, 6)))
+        return gather(row, environment, n_step, gamma, future_steps)
+
+    training.ring.gather = listening  # type: ignore[method-assign]
+    for _ in run(training):
+        if len(asked) >= 8:
+            break
+    training.close()
+    # Half of the way: sqrt(3) = 1.73 steps and 1 - sqrt(0.5 * 0.2).
+    cycle = [(3, 0.5), (2, round(1 - math.sqrt(0.1), 6)), (1, 0.8), (1, 0.8)]
+    assert asked[:8] == [*cycle, *cycle]
 
 
 def weights(module: nn.Module) -> dict[str, Tensor]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from qcade.parts import Exploration
-from qcade.types import DoubleArray, Positive, PositiveFloat, Probability, Progress
+from qcade.types import Count, DoubleArray, Positive, PositiveFloat, Probability, Progress
 
 
 @dataclass(frozen=True)
@@ -21,10 +21,13 @@ class LinearEpsilon(Exploration):
     """Epsilon from the end of the line on."""
     decay_decisions: Positive = 250_000
     """Decisions that the line lasts."""
+    start_decisions: Count = 0
+    """Decisions before the line begins."""
 
     def epsilons(self, progress: Progress, environments: int) -> DoubleArray:
         """Probability of a random action in each environment, float64 [E]."""
-        passed = min(1.0, progress.decisions / self.decay_decisions)
+        since = max(0, progress.decisions - self.start_decisions)
+        passed = min(1.0, since / self.decay_decisions)
         return _everywhere(self.start + passed * (self.end - self.start), environments)
 
 

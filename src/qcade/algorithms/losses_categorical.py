@@ -17,7 +17,7 @@ from qcade.types import QcadeError
 def evenly_spaced(
     v_min: float, v_max: float, count: int, device: torch.device | None = None
 ) -> Tensor:
-    """Return `count` returns from `v_min` to `v_max`: float32 [count]; QcadeError if that is no range."""
+    """Space `count` returns from `v_min` to `v_max`: float32 [count]; QcadeError if they cannot."""
     if not -math.inf < v_min < v_max < math.inf:
         raise QcadeError(
             f"algorithm: v_min = {v_min:g} and v_max = {v_max:g} bound no range of returns"

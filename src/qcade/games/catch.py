@@ -9,11 +9,9 @@ import numpy as np
 
 from qcade.games.seeds import environment_seeds
 from qcade.parts import Game, always
-from qcade.types import JSON, BoolArray, FilmedStep, IntArray, TimeStep, UInt8Array
+from qcade.types import JSON, BoolArray, FilmedStep, IntArray, Positive, TimeStep, UInt8Array
 
 _CELLS = 7
-_CELL_PIXELS = 12
-_PIXELS = _CELLS * _CELL_PIXELS
 _PADDLE_ROW = _CELLS - 1
 _BALL_GREY, _PADDLE_GREY = 255, 128
 
@@ -21,6 +19,9 @@ _BALL_GREY, _PADDLE_GREY = 255, 128
 @dataclass(frozen=True)
 class Catch(Game):
     """A ball falls 7 rows in one of 7 columns: 1 point if the paddle is below it, else -1."""
+
+    cell_pixels: Positive = 12
+    """Height and width of a cell; 12 make frames of 84x84, the size of Atari games."""
 
     @property
     def slug(self) -> str:
@@ -30,7 +31,7 @@ class Catch(Game):
     @property
     def frame_shape(self) -> tuple[int, int]:
         """H and W of an observation."""
-        return _PIXELS, _PIXELS
+        return _CELLS * self.cell_pixels, _CELLS * self.cell_pixels
 
     @property
     def frames_per_decision(self) -> int:
@@ -39,7 +40,7 @@ class Catch(Game):
 
     def open(self, environments: int, seed: int, threads: int = 0) -> CatchEnvironments:
         """Start E games in the calling thread; game i is the same whatever E."""
-        return CatchEnvironments(environment_seeds(seed, environments))
+        return CatchEnvironments(environment_seeds(seed, environments), self.cell_pixels)
 
     @property
     def is_replayable(self) -> bool:
@@ -58,7 +59,7 @@ class Catch(Game):
         is_shown: Callable[[int], bool] = always,
     ) -> Iterator[FilmedStep]:
         """Play one game again from a seed on."""
-        game = CatchEnvironments(np.array([emulator_seed]))
+        game = CatchEnvironments(np.array([emulator_seed]), self.cell_pixels)
         game.reset()
         for number, action in enumerate(actions):
             game.send(np.array([action]))
@@ -72,15 +73,16 @@ class Catch(Game):
             "kind": "catch",
             "game": self.slug,
             "rules": f"{_CELLS}x{_CELLS} cells, one ball an episode",
-            "observation": f"{_PIXELS}x{_PIXELS} grey",
+            "observation": "{}x{} grey".format(*self.frame_shape),
         }
 
 
 class CatchEnvironments:
     """E games of Catch, stepped together in numpy; see `Environments`."""
 
-    def __init__(self, seeds: IntArray) -> None:
+    def __init__(self, seeds: IntArray, cell_pixels: int = 12) -> None:
         """Prepare one game for each seed, int64 [E]."""
+        self._cell_pixels = cell_pixels
         self._randomness = [np.random.Generator(np.random.PCG64(int(seed))) for seed in seeds]
         self._row = np.zeros(len(seeds), np.int64)
         self._column = np.zeros(len(seeds), np.int64)
@@ -145,4 +147,4 @@ class CatchEnvironments:
         cells = np.zeros((len(self._row), _CELLS, _CELLS), np.uint8)
         cells[environments, _PADDLE_ROW, self._paddle] = _PADDLE_GREY
         cells[environments, self._row, self._column] = _BALL_GREY
-        return cells.repeat(_CELL_PIXELS, axis=1).repeat(_CELL_PIXELS, axis=2)
+        return cells.repeat(self._cell_pixels, axis=1).repeat(self._cell_pixels, axis=2)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from qcade.networks.layers import before_relu, output
 from qcade.networks.noisy import Linear, NoisyLinear
+from qcade.networks.normalization import FLAX_EPSILON
 from qcade.parts import Streams
 from qcade.types import Positive, PositiveFloat
 
@@ -91,7 +92,9 @@ class HiddenLayer(nn.Module):
         super().__init__()
         self.linear = before_relu(_linear(part, features, part.hidden))
         self.normalization = (
-            nn.LayerNorm(part.hidden) if part.normalization == "layer" else nn.Identity()
+            nn.LayerNorm(part.hidden, eps=FLAX_EPSILON)
+            if part.normalization == "layer"
+            else nn.Identity()
         )
         self.activation = ACTIVATIONS[part.activation]
 

@@ -15,9 +15,11 @@ from qcade.recipes._small_scale import small_scale
 RecipeType = TypeVar("RecipeType", bound=Recipe)
 
 
-def atari_or_catch(game: str) -> Game:
-    """An Atari game by name, or the built-in one."""
-    return Catch() if game == "catch" else Atari(game=game)
+def atari_or_catch(game: str, sticky_actions: float = 0.0, life_loss_terminal: bool = True) -> Game:
+    """An Atari game by name, played as a paper plays it, or the built-in one."""
+    if game == "catch":
+        return Catch()
+    return Atari(game, sticky_actions=sticky_actions, life_loss_terminal=life_loss_terminal)
 
 
 def with_game(recipe: Recipe, game: str) -> Recipe:

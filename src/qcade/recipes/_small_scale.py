@@ -11,25 +11,30 @@ from qcade.agent.resets import ShrinkAndPerturb
 from qcade.agent.targets import HardCopy
 from qcade.algorithms.iqn import IQN
 from qcade.algorithms.munchausen_iqn import MunchausenIQN
+from qcade.games.catch import Catch
+from qcade.networks.torsos.hadamax import Hadamax
 from qcade.networks.torsos.impala import Impala
 from qcade.networks.torsos.nature import Nature
 from qcade.networks.torsos.renormalized import Renormalized
 from qcade.networks.torsos.small import Small
-from qcade.parts import Algorithm, Exploration, OptimizerPart, Torso
+from qcade.parts import Algorithm, Exploration, Game, OptimizerPart, Torso
 from qcade.recipe import Checkpoints, OnPolicyRecipe, Recipe, ReplayRecipe
 
 RecipeType = TypeVar("RecipeType", bound=Recipe)
 
-REPLAY_FRAMES, ON_POLICY_FRAMES = 6_000, 30_000
+REPLAY_FRAMES, IMPLICIT_QUANTILE_FRAMES, ON_POLICY_FRAMES = 8_000, 12_000, 30_000
 
 
 def small_scale(recipe: RecipeType) -> RecipeType:
     """Keep the algorithm; shrink torso, memory, exploration, periods and the length of the run.
 
+    Torsos that start with a stride of 1 get frames of half the size, where the game has them.
+
     Doing so twice is the same as doing so once.
     """
     recipe = dataclasses.replace(
         recipe,
+        game=_game(recipe),
         torso=_torso(recipe.torso),
         algorithm=_algorithm(recipe.algorithm),
         exploration=_exploration(recipe.exploration),
@@ -55,6 +60,7 @@ def _small_rollouts(recipe: OnPolicyRecipe) -> OnPolicyRecipe:
 
 def _small_replay(recipe: ReplayRecipe) -> ReplayRecipe:
     target, horizon, resets = recipe.target, recipe.replay.horizon, recipe.resets
+    takes_longer = isinstance(recipe.algorithm, (IQN, MunchausenIQN))
     if isinstance(target, HardCopy) and target.period_updates > 1:
         target = HardCopy(period_updates=100)
     if horizon is not None:
@@ -73,8 +79,18 @@ def _small_replay(recipe: ReplayRecipe) -> ReplayRecipe:
             per_period=1,
             batch_size=min(recipe.updates.batch_size, 32),
         ),
-        total_frames=REPLAY_FRAMES,
+        total_frames=IMPLICIT_QUANTILE_FRAMES if takes_longer else REPLAY_FRAMES,
     )
+
+
+def _game(recipe: Recipe) -> Game:
+    reads_every_pixel = isinstance(_bare(recipe.torso), (Impala, Hadamax))
+    is_catch = isinstance(recipe.game, Catch)
+    return Catch(cell_pixels=6) if is_catch and reads_every_pixel else recipe.game
+
+
+def _bare(torso: Torso) -> Torso:
+    return torso.torso if isinstance(torso, Renormalized) else torso
 
 
 def _torso(torso: Torso) -> Torso:
@@ -93,7 +109,7 @@ def _algorithm(algorithm: Algorithm) -> Algorithm:
 
 def _exploration(exploration: Exploration) -> Exploration:
     if isinstance(exploration, (LinearEpsilon, ExponentialEpsilon)):
-        return LinearEpsilon(start=exploration.start, end=0.01, decay_decisions=4_000)
+        return LinearEpsilon(end=min(0.01, exploration.end), decay_decisions=4_000)
     if isinstance(exploration, LinearEpsilonOfRun):
         return dataclasses.replace(exploration, decay_fraction=0.5)
     return exploration

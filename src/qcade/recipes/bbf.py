@@ -29,7 +29,7 @@ def bbf(game: str) -> ReplayRecipe:
             algorithm=SelfPredictive(
                 DoubleC51(streams=SharedDueling(hidden=2_048)), steps=5, weight=5.0
             ),
-            exploration=LinearEpsilon(start=1.0, end=0.0, decay_decisions=4_000),
+            exploration=LinearEpsilon(end=0.0, decay_decisions=2_001, start_decisions=2_000),
             optimizer=Adam(
                 learning_rate=1e-4, epsilon=1.5e-4, max_gradient_norm=None, weight_decay=0.1
             ),

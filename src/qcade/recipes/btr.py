@@ -21,7 +21,7 @@ def btr(game: str) -> ReplayRecipe:
     return sized(
         ReplayRecipe(
             name="btr",
-            game=atari_or_catch(game),
+            game=atari_or_catch(game, sticky_actions=0.25, life_loss_terminal=False),
             torso=Impala(width=2, spectral_normalization=True, pooled_side=6),
             algorithm=MunchausenIQN(streams=Dueling(noisy_sigma=0.5), samples=8, policy_samples=8),
             exploration=ExponentialEpsilon(start=1.0, end=0.01, rate_per_decision=5e-7),

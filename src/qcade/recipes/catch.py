@@ -11,4 +11,4 @@ from qcade.recipes.dqn import dqn
 
 def catch(game: str) -> ReplayRecipe:
     """`dqn` scaled down for the built-in game Catch: solved in a minute on a laptop."""
-    return dataclasses.replace(small_scale(dqn(game)), name="catch")
+    return dataclasses.replace(small_scale(dqn(game)), name="catch", total_frames=6_000)

@@ -28,7 +28,7 @@ def spr(game: str) -> ReplayRecipe:
             algorithm=SelfPredictive(
                 DoubleC51(streams=Dueling(hidden=256, noisy_sigma=0.5)), steps=5, weight=5.0
             ),
-            exploration=LinearEpsilon(start=1.0, end=0.0, decay_decisions=4_000),
+            exploration=LinearEpsilon(end=0.0, decay_decisions=1, start_decisions=2_000),
             optimizer=Adam(learning_rate=1e-4, epsilon=1.5e-4),
             target=NoTarget(),
             replay=Replay(capacity=100_000, n_step=10, sampling=Prioritized(exponent=0.5)),

@@ -13,7 +13,7 @@ from qcade.networks.q_network import build_q_network
 from qcade.recipe import Recipe, ReplayRecipe, self_sufficient_capacity
 from qcade.replay.frames import ring_bytes
 from qcade.replay.storage import StorageKind
-from qcade.training.memory import choose_storage, memory_bytes, memory_device
+from qcade.training.memory import choose_storage, memory_bytes, memory_device, sampler_bytes
 from qcade.types import QcadeError
 
 MOST_ACTIONS = 18
@@ -54,7 +54,7 @@ def predict_needs(recipe: Recipe) -> Needs:
     device = resolve(recipe.compute).device
     storage = choose_storage(recipe, device, weights)
     ring = ring_bytes(recipe.ring_rows, recipe.environments, height, width)
-    checkpoint = WEIGHT_COPIES_PER_CHECKPOINT * weights + 100_000
+    checkpoint = WEIGHT_COPIES_PER_CHECKPOINT * weights + sampler_bytes(recipe) + 100_000
     logs = 50_000_000
     stored = ring // LEAST_COMPRESSION if recipe.stores_frames else 0
     return Needs(
@@ -98,6 +98,7 @@ def check_needs(recipe: Recipe, folder: Path) -> Needs:
         one = ring_bytes(2, 1, height, width, needs.storage)
         one -= ring_bytes(1, 1, height, width, needs.storage)
         frames = recipe.ring_rows * recipe.environments
+        one += sampler_bytes(recipe) // frames
         fits = max(0, (available - (needs.memory_bytes - frames * one)) // one) // 1000 * 1000
         advice = "this machine is too small for this recipe"
         if isinstance(recipe, ReplayRecipe):

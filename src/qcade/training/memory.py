@@ -17,7 +17,15 @@ def memory_bytes(recipe: Recipe, storage: StorageKind, weight_bytes: int) -> int
     """Predict the memory of a run, in bytes, where its frames lie: the ring's and all beside it."""
     height, width = recipe.game.frame_shape
     ring = ring_bytes(recipe.ring_rows, recipe.environments, height, width, storage)
-    return MEMORY_BESIDE_RING_BYTES + ring + WEIGHT_COPIES * weight_bytes
+    beside = MEMORY_BESIDE_RING_BYTES + sampler_bytes(recipe) + WEIGHT_COPIES * weight_bytes
+    return ring + beside
+
+
+def sampler_bytes(recipe: Recipe) -> int:
+    """Predict what the sampler takes, in memory and in a checkpoint, in bytes."""
+    if not isinstance(recipe, ReplayRecipe):
+        return 0
+    return recipe.ring_rows * recipe.environments * recipe.replay.sampling.bytes_per_transition
 
 
 def memory_device(storage: StorageKind, device: torch.device) -> torch.device:
