@@ -65,7 +65,7 @@ def test_memory_that_does_not_fit_is_refused_with_the_number_that_would(
     words = f"train pong --frames {10**13} --replay.capacity {10**12} --out {tmp_path}/d"
     answer = qcade(words, capsys)
     assert answer.code == 2
-    assert "GB of memory (1,000,000,000,000 frames of 84x84)" in answer.err
+    assert "GB of memory (1,000,000,000,000 frames of 84x84, compressed)" in answer.err
     fits = int(answer.err.split("--replay.capacity ")[1].split()[0])
     assert 20_000 <= fits < 1_000_000_000
     assert not (tmp_path / "d").exists()

@@ -56,8 +56,13 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
-def available_memory_bytes() -> int:
-    """Memory that this process may still take: the machine's, or its container's if less."""
+def available_memory_bytes(device: torch.device | None = None) -> int:
+    """Memory that this process may still take: the machine's, or its container's if less.
+
+    Of a CUDA device, its own; other devices share the machine's.
+    """
+    if device is not None and device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
     available = psutil.virtual_memory().available
     for limit_file, used_file in (
         ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),

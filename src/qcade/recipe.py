@@ -43,7 +43,10 @@ class Replay:
     """What is remembered and how transitions are made of it."""
 
     capacity: Positive = 1_000_000
-    """Frames kept, over all environments; 84x84 frames take 7,056 bytes each."""
+    """Frames kept, over all environments; 84x84 frames take 7,056 bytes each, raw."""
+    storage: Literal["auto", "raw", "compressed"] = "auto"
+    """How frames lie: raw where the updates run, or compressed in host memory, some ten times
+    smaller and a little slower; auto is raw if that fits. No bit of the run depends on it."""
     n_step: Positive = 1
     """Rewards summed before bootstrapping."""
     gamma: Probability = 0.99

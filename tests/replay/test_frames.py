@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from qcade.recipe import Replay
 from qcade.recipes.dqn import dqn
 from qcade.replay.frames import FrameRing, ring_bytes
+from qcade.replay.storage import StorageKind
 from qcade.types import TimeStep, UInt8Array
 
 HEIGHT, WIDTH = 2, 3
@@ -161,6 +162,7 @@ def check_starts(
     np.testing.assert_array_equal(batch.s_tm1.numpy(), acted_on)
 
 
+@pytest.mark.parametrize("storage", ["raw", "compressed"])
 @pytest.mark.parametrize("n_step", [1, 2, 3, 4, 5])
 @settings(max_examples=80, deadline=None)
 @given(
@@ -170,11 +172,12 @@ def check_starts(
     gamma=st.sampled_from([1.0, 0.99, 0.5, 0.0]),
 )
 def test_every_start_equals_the_naive_model_at_every_moment(
-    n_step: int, world: World, stack: int, spare_rows: int, gamma: float
+    n_step: int, storage: StorageKind, world: World, stack: int, spare_rows: int, gamma: float
 ) -> None:
     expected = naive_transitions(world, n_step, gamma, stack)
     environments = len(world.episodes)
-    ring = FrameRing(stack + n_step + spare_rows, environments, HEIGHT, WIDTH, stack)
+    rows = stack + n_step + spare_rows
+    ring = FrameRing(rows, environments, HEIGHT, WIDTH, stack, storage=storage)
     shown: list[UInt8Array] = []
     for row in range(world.rows):
         step, actions = row_of(world, row)
@@ -235,15 +238,17 @@ def test_futures_have_the_promised_types() -> None:
     assert [tensor.shape for tensor in future] == [(2, 3), (2, 3, 4, 1, 1), (2, 3)]
 
 
+@pytest.mark.parametrize("storage", ["raw", "compressed"])
 @settings(max_examples=80, deadline=None)
 @given(
     world=worlds(), stack=st.integers(1, 5), spare_rows=st.integers(0, 9), steps=st.integers(1, 6)
 )
 def test_futures_equal_the_naive_model_at_every_moment(
-    world: World, stack: int, spare_rows: int, steps: int
+    storage: StorageKind, world: World, stack: int, spare_rows: int, steps: int
 ) -> None:
     environments = len(world.episodes)
-    ring = FrameRing(stack + 1 + spare_rows, environments, HEIGHT, WIDTH, stack)
+    ring_rows = stack + 1 + spare_rows
+    ring = FrameRing(ring_rows, environments, HEIGHT, WIDTH, stack, storage=storage)
     for newest in range(world.rows):
         ring.append(*row_of(world, newest))
         low, high = ring.startable_rows(1)
@@ -304,6 +309,6 @@ def test_a_run_shorter_than_its_capacity_gets_a_ring_of_its_own_length() -> None
 def test_predicted_bytes_are_those_that_the_ring_takes() -> None:
     assert ring_bytes(1_000, 4, 84, 84) == 4_000 * (84 * 84 + 17)
     ring = FrameRing(50, 4, 6, 5, stack=2)
-    held = sum(part.nbytes for part in vars(ring).values() if isinstance(part, torch.Tensor))
+    beside = sum(part.nbytes for part in vars(ring).values() if isinstance(part, torch.Tensor))
     index_bytes = 4 * 8
-    assert held == ring_bytes(50, 4, 6, 5) + index_bytes
+    assert beside + ring.frame_bytes == ring_bytes(50, 4, 6, 5) + index_bytes

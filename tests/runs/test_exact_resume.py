@@ -26,7 +26,8 @@ RUNS = {
     ),
     "pong, frames": (
         "pong --frames 11200 --updates.start-frames 8000 --replay.capacity 2100 "
-        "--checkpoints.period-frames 1600 --replay-checkpoint frames --compute.threads 1"
+        "--checkpoints.period-frames 1600 --replay-checkpoint frames --compute.threads 1 "
+        "--replay.storage compressed"
     ),
     "tutorial": (
         "breakout --recipe tutorial --frames 2100 --updates.start-frames 1800 "

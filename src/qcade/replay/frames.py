@@ -13,11 +13,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from qcade.replay.storage import (
+    GROUP_ROWS,
+    FrameStorage,
+    StorageKind,
+    bytes_per_frame,
+    make_storage,
+)
 from qcade.types import Batch, Future, IntArray, TimeStep
 
 
 class FrameRing:
-    """The newest `rows` rows of E frames each, on one device."""
+    """The newest `rows` rows of E frames each; all but compressed frames lie on one device."""
 
     def __init__(
         self,
@@ -27,18 +34,27 @@ class FrameRing:
         width: int,
         stack: int,
         device: torch.device | str = "cpu",
+        storage: StorageKind = "raw",
     ) -> None:
         self.rows, self.environments, self.stack = rows, environments, stack
         self.height, self.width = height, width
         self.device = torch.device(device)
         size = rows * environments
-        self._frames = torch.empty((size, height * width), dtype=torch.uint8, device=device)
+        self.storage = storage
+        self._frames: FrameStorage = make_storage(
+            storage, rows, environments, height * width, self.device
+        )
         self._actions = torch.zeros(size, dtype=torch.int64, device=device)
         self._rewards = torch.zeros(size, dtype=torch.float32, device=device)
         self._discounts = torch.zeros(size, dtype=torch.float32, device=device)
         self._firsts = torch.zeros(size, dtype=torch.bool, device=device)
         self._every_environment = torch.arange(environments, device=device)
         self.start_at(0, opening_row=0)
+
+    @property
+    def frame_bytes(self) -> int:
+        """Memory that the frames take now, in bytes."""
+        return self._frames.nbytes
 
     def start_at(self, next_row: int, opening_row: int) -> None:
         """Empty the ring; the next row is `next_row` of a run whose memory opened at another."""
@@ -52,11 +68,9 @@ class FrameRing:
 
     def append(self, step: TimeStep, actions: IntArray) -> None:
         """Add one row: what arrived, and the actions int64 [E] that led there."""
-        slots = slice(
-            (self.appended_rows % self.rows) * self.environments,
-            (self.appended_rows % self.rows + 1) * self.environments,
-        )
-        self._frames[slots] = torch.from_numpy(step.frame).view(self.environments, -1)
+        place = self.appended_rows % self.rows
+        slots = slice(place * self.environments, (place + 1) * self.environments)
+        self._frames.write(place, torch.from_numpy(step.frame).view(self.environments, -1))
         self._actions[slots] = torch.from_numpy(actions)
         self._rewards[slots] = torch.from_numpy(step.reward)
         self._discounts[slots] = torch.from_numpy(step.discount)
@@ -72,7 +86,9 @@ class FrameRing:
         """Copy rows [first, until) to the host, by name: [rows, E, ...] each."""
         rows = torch.arange(first, until, device=self.device)[:, None]
         slots = self._slots(rows, self._every_environment)
-        return {name: part[slots].cpu() for name, part in self._parts().items()}
+        read = {name: part[slots].cpu() for name, part in self._parts().items()}
+        frames = self._frames.read(slots.flatten()).cpu()
+        return {"frames": frames.view(*slots.shape, -1), **read}
 
     def append_rows(self, rows: dict[str, Tensor]) -> None:
         """Add what `read_rows` gave."""
@@ -81,11 +97,12 @@ class FrameRing:
         slots = self._slots(numbers, self._every_environment)
         for name, part in self._parts().items():
             part[slots] = rows[name].to(self.device)
+        for number, frames in enumerate(rows["frames"], self.appended_rows):
+            self._frames.write(number % self.rows, frames)
         self.appended_rows += count
 
     def _parts(self) -> dict[str, Tensor]:
         return {
-            "frames": self._frames,
             "actions": self._actions,
             "rewards": self._rewards,
             "discounts": self._discounts,
@@ -139,7 +156,7 @@ class FrameRing:
             lag = lag + going_back
             lags.append(lag)
         slots = self._slots(row[:, None] - torch.stack(lags[::-1], 1), environment[:, None])
-        frames = self._frames.index_select(0, slots.flatten())
+        frames = self._frames.read(slots.flatten())
         return frames.view(-1, self.stack, self.height, self.width)
 
     def gather(
@@ -191,10 +208,14 @@ class FrameRing:
         return (row % self.rows) * self.environments + environment
 
 
-def ring_bytes(rows: int, environments: int, height: int, width: int) -> int:
-    """Predict the memory of a ring in bytes."""
+def ring_bytes(
+    rows: int, environments: int, height: int, width: int, storage: StorageKind = "raw"
+) -> int:
+    """Predict the memory of a ring in bytes: exact for raw, an upper estimate if compressed."""
     beside_frames = 8 + 4 + 4 + 1
-    return rows * environments * (height * width + beside_frames)
+    pixels = height * width
+    lying_open = environments * GROUP_ROWS * pixels if storage == "compressed" else 0
+    return rows * environments * (bytes_per_frame(storage, pixels) + beside_frames) + lying_open
 
 
 def no_actions(environments: int) -> IntArray:

@@ -6,13 +6,16 @@ import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 from qcade.machine import available_disk_bytes, available_memory_bytes, resolve
 from qcade.networks.q_network import build_q_network
 from qcade.recipe import Recipe, ReplayRecipe, self_sufficient_capacity
 from qcade.replay.frames import ring_bytes
+from qcade.replay.storage import StorageKind
+from qcade.training.memory import choose_storage, memory_bytes, memory_device, sampler_bytes
 from qcade.types import QcadeError
 
-MEMORY_BESIDE_RING_BYTES = 800_000_000
 MOST_ACTIONS = 18
 LEAST_COMPRESSION = 3
 WEIGHT_COPIES_PER_CHECKPOINT = 4
@@ -24,8 +27,12 @@ CHECKPOINTS_ON_DISK = 4
 class Needs:
     """What a run will take."""
 
+    storage: StorageKind
+    """How the frames will lie."""
+    memory_device: torch.device
+    """Where they will."""
     memory_bytes: int
-    """Of the frame ring and everything beside it."""
+    """Of the frame ring and everything beside it, on that device."""
     disk_bytes: int
     """Of checkpoints and logs."""
     checkpoint_bytes: int
@@ -44,30 +51,32 @@ def predict_needs(recipe: Recipe) -> Needs:
             f"{type(recipe.torso).__name__} cannot read {height}x{width} frames: {error}"
         ) from error
     weights = sum(p.numel() * p.element_size() for p in network.parameters())
+    device = resolve(recipe.compute).device
+    storage = choose_storage(recipe, device, weights)
     ring = ring_bytes(recipe.ring_rows, recipe.environments, height, width)
-    priorities = 0
-    if isinstance(recipe, ReplayRecipe):
-        each = recipe.replay.sampling.bytes_per_transition
-        priorities = recipe.ring_rows * recipe.environments * each
-    checkpoint = WEIGHT_COPIES_PER_CHECKPOINT * weights + priorities + 100_000
+    checkpoint = WEIGHT_COPIES_PER_CHECKPOINT * weights + sampler_bytes(recipe) + 100_000
     logs = 50_000_000
     stored = ring // LEAST_COMPRESSION if recipe.stores_frames else 0
     return Needs(
-        MEMORY_BESIDE_RING_BYTES + ring + priorities + 4 * weights,
+        storage,
+        memory_device(storage, device),
+        memory_bytes(recipe, storage, weights),
         CHECKPOINTS_ON_DISK * checkpoint + logs + stored,
         checkpoint,
     )
 
 
 def fitted(recipe: Recipe) -> Recipe:
-    """Halve the replay capacity until the run fits into this machine's memory.
+    """Halve the replay capacity until the run, compressed if need be, fits into memory.
 
     Halves, so that the same machine chooses the same capacity again although its free memory
     is never quite the same.
     """
     if not isinstance(recipe, ReplayRecipe):
         return recipe
-    while predict_needs(recipe).memory_bytes > available_memory_bytes():
+    while (needs := predict_needs(recipe)).memory_bytes > available_memory_bytes(
+        needs.memory_device
+    ):
         half = recipe.replay.capacity // 2
         if half < self_sufficient_capacity(recipe):
             break
@@ -83,12 +92,13 @@ def check_needs(recipe: Recipe, folder: Path) -> Needs:
     """
     recipe.game.open(1, 0, 1).close()
     needs = predict_needs(recipe)
-    on_host = resolve(recipe.compute).device.type != "cuda"
-    available = available_memory_bytes()
-    if on_host and needs.memory_bytes > available:
+    available = available_memory_bytes(needs.memory_device)
+    if needs.memory_bytes > available:
         height, width = recipe.game.frame_shape
-        one = ring_bytes(1, 1, height, width)
+        one = ring_bytes(2, 1, height, width, needs.storage)
+        one -= ring_bytes(1, 1, height, width, needs.storage)
         frames = recipe.ring_rows * recipe.environments
+        one += sampler_bytes(recipe) // frames
         fits = max(0, (available - (needs.memory_bytes - frames * one)) // one) // 1000 * 1000
         advice = "this machine is too small for this recipe"
         if isinstance(recipe, ReplayRecipe):
@@ -97,7 +107,7 @@ def check_needs(recipe: Recipe, folder: Path) -> Needs:
                 advice = f"--replay.capacity {fits} would fit"
         raise QcadeError(
             f"the run needs {_gigabytes(needs.memory_bytes)} of memory "
-            f"({frames:,} frames of {height}x{width}), "
+            f"({frames:,} frames of {height}x{width}, {needs.storage}), "
             f"{_gigabytes(available)} is available: {advice}"
         )
     free = available_disk_bytes(folder)

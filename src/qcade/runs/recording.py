@@ -9,7 +9,8 @@ from typing import Literal
 
 from rich.console import Console
 
-from qcade.recipe import Recipe
+from qcade.recipe import Recipe, ReplayRecipe
+from qcade.replay.frames import ring_bytes
 from qcade.runs.checkpoint import list_checkpoints, load_checkpoint
 from qcade.runs.directory import RunDirectory
 from qcade.runs.files import is_disk_full
@@ -20,6 +21,7 @@ from qcade.runs.resuming import bring_back
 from qcade.runs.stopping import StopRequest, stop_requests
 from qcade.training.events import Advanced, CheckpointDue
 from qcade.training.loop import run
+from qcade.training.memory import memory_device
 from qcade.training.state import Training
 from qcade.types import QcadeError
 
@@ -49,6 +51,8 @@ def _carry_out(
     snapshot, state = load_checkpoint(resumed[-1]) if resumed else (None, {})
     with _reserve(directory.path / ".reserve", needs.checkpoint_bytes) as reserve:
         training = Training(recipe, snapshot)
+        if isinstance(recipe, ReplayRecipe):
+            console.print(_describe_memory(training), highlight=False)
         if snapshot is not None:
             bring_back(training, snapshot, state, directory, console, fresh_memory)
         recorder = Recorder(directory, training, console, state, stop)
@@ -74,6 +78,16 @@ def _carry_out(
             recorder.close()
             training.close()
         return "complete" if training.frames >= recipe.total_frames else "interrupted"
+
+
+def _describe_memory(training: Training) -> str:
+    ring = training.ring
+    device = memory_device(ring.storage, ring.device)
+    size = ring_bytes(ring.rows, ring.environments, ring.height, ring.width, ring.storage)
+    return (
+        f"replay memory: {ring.rows * ring.environments:,} frames, {ring.storage}, "
+        f"up to {size / 1e9:.2f} GB of {'host' if device.type == 'cpu' else device} memory"
+    )
 
 
 @contextlib.contextmanager

@@ -17,6 +17,7 @@ from qcade.recipe import Recipe, validate
 from qcade.replay.frames import FrameRing
 from qcade.training.episodes import Episode, EpisodeTracker
 from qcade.training.events import Seeding
+from qcade.training.memory import choose_storage
 from qcade.training.update_rules import target_rule, update_rule
 from qcade.types import JSON, DoubleArray, IntArray, Progress, TimeStep
 
@@ -62,8 +63,15 @@ class Training:
             self.noise,
         )
         self.actor = Actor(self.learner.network, actions, self.hardware, seeds[2], self.noise)
+        weights = sum(p.nbytes for p in network.parameters())
         self.ring = FrameRing(
-            recipe.ring_rows, recipe.environments, height, width, recipe.stack, self.hardware.device
+            recipe.ring_rows,
+            recipe.environments,
+            height,
+            width,
+            recipe.stack,
+            self.hardware.device,
+            choose_storage(recipe, self.hardware.device, weights),
         )
         self.updates = update_rule(recipe, self.learner, self.ring, actions, seeds[3])
         self.episodes = EpisodeTracker(recipe.environments)
