@@ -18,11 +18,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from throughput_contenders import CONTENDERS, floor_settings, Conditions, Floor, is_installed
-from throughput_report import markdown, summarize
-
 from qcade.machine import available_cores, describe_processor, resolve
 from qcade.recipe import Compute
+from throughput_contenders import CONTENDERS, Conditions, Floor, floor_settings, is_installed
+from throughput_report import markdown, summarize
 
 
 @dataclass(frozen=True)

@@ -108,7 +108,8 @@ def measure_updates(bench: Bench, seconds: float) -> UpdateTimes:
         _timed(bench.hardware, lambda: warm_up.update(progress))
         rule = bench.rule()
         first = _timed(bench.hardware, lambda: rule.update(progress))
-        box = max(0.0, seconds - first)
+        # Valuing a rollout may take the whole box; the updates after it still get a part.
+        box = max(seconds / 3, seconds - first)
         times = _repeated(bench.hardware, lambda: rule.update(progress), box)
     update = statistics.median(times)
     on_policy = isinstance(bench.recipe, OnPolicyRecipe)
