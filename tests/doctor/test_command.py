@@ -32,7 +32,7 @@ def test_json_holds_everything(capsys: pytest.CaptureFixture[str]) -> None:
     }
     assert found["machine"]["cores"] == available_cores()
     measured = {(speed["environments"], speed["threads"]) for speed in found["emulators"]}
-    assert {(1, 1), (8, 1), (64, 1), (64, available_cores())} <= measured
+    assert {(1, 1), (8, 1), (32, 1), (32, available_cores())} <= measured
     assert all(speed["decisions_per_second"] > 0 for speed in found["emulators"])
     assert found["best"] == max(found["updates"], key=lambda u: float(u["updates_per_second"]))
     assert [recipe["recipe"] for recipe in found["recipes"]] == ["catch", "pqn"]

@@ -25,6 +25,7 @@ from qcade.runs.needs import predict_needs
 
 SECONDS_AN_HOUR = 3_600
 SHARE_OF_ACTING = 0.2
+ENOUGH_EMULATORS = 8
 HEAVY_BOXES = 3
 """An update that would take longer than so many boxes of time is not measured."""
 HEAVY_MULTIPLY_ADDS = 10 * 10**9
@@ -170,10 +171,20 @@ def reference_speed(hardware: Hardware, actions: int, seconds: float) -> float:
 def quick_estimate(recipe: Recipe, seconds: float) -> Estimate:
     """Measure one recipe, with its own settings, for about so many seconds; estimate its run."""
     hardware = resolve(recipe.compute)
-    emulators = measure_emulators(recipe.game, recipe.environments, hardware.threads, seconds / 4)
+    emulators = measure_emulators_of(recipe, hardware.threads, seconds / 4)
     actions = count_actions(recipe.game)
     costs = measure_costs(recipe, hardware, actions, emulators, 3 * seconds / 4)
     return estimate(recipe, hardware, costs)
+
+
+def measure_emulators_of(recipe: Recipe, threads: int, seconds: float) -> float:
+    """Decisions a second of a recipe's emulators.
+
+    Opening an emulator takes long, and beyond some for each thread the rate hardly changes: of
+    very many only so many are opened.
+    """
+    count = min(recipe.environments, max(ENOUGH_EMULATORS, 2 * threads))
+    return measure_emulators(recipe.game, count, threads, seconds)
 
 
 def _preparation(recipe: Recipe, acting: float) -> float:

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from qcade.doctor.counting import count_work
-from qcade.doctor.estimates import Estimate, estimate, measure_costs
+from qcade.doctor.estimates import Estimate, estimate, measure_costs, measure_emulators_of
 from qcade.doctor.measuring import (
     build_bench,
     count_actions,
@@ -32,7 +32,7 @@ from qcade.recipe import Compute, Recipe
 from qcade.recipes.dqn import dqn
 from qcade.types import JSON
 
-ENVIRONMENT_COUNTS = (1, 8, 64)
+ENVIRONMENT_COUNTS = (1, 8, 32)
 EMULATOR_SHARE, UPDATE_SHARE, RECIPE_SHARE = 0.15, 0.15, 0.6
 """Of the time; the rest goes into opening emulators and building networks."""
 
@@ -136,7 +136,7 @@ def examine(
         emulator_rate = (
             _nearest(emulators, recipe.environments, hardware.threads)
             if recipe.game == game
-            else measure_emulators(recipe.game, recipe.environments, hardware.threads, box)
+            else measure_emulators_of(recipe, hardware.threads, box)
         )
         costs = measure_costs(
             recipe,
