@@ -79,7 +79,8 @@ def count_work(recipe: Recipe, actions: int) -> Work:
 def _count_forward(network: nn.Module, batch: Batch, generator: torch.Generator) -> int:
     with FlopCounterMode(display=False) as counter:
         network(batch.s_tm1, generator)
-    return counter.get_total_flops()
+    flops: int = counter.get_total_flops()
+    return flops
 
 
 def _empty_batch(count: int, shape: tuple[int, int, int], future_steps: int) -> Batch:
