@@ -272,7 +272,8 @@ def _sb3_games(environments: int) -> Any:
 
 
 def _channels_last(learner: Learner, recipe: ReplayRecipe, hardware: Hardware) -> Learner:
-    network = learner.network.to(memory_format=torch.channels_last)
+    # PyTorch's own annotations forget this overload.
+    network = learner.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return Learner(network, recipe.algorithm, recipe.optimizer, recipe.target, hardware)
 
 
