@@ -17,7 +17,7 @@ def report(findings: Findings) -> Iterator[RenderableType]:
     """Tables and sentences, in the order of reading."""
     machine = findings.machine
     yield (
-        f"{machine.processor}; {machine.cores} cores; networks on {machine.device}; "
+        f"{machine.processor}; {_counted(machine.cores, 'core')}; networks on {machine.device}; "
         f"torch {machine.torch}"
     )
     yield (
@@ -41,10 +41,10 @@ def emulator_table(findings: Findings) -> Table:
     threads = sorted({speed.threads for speed in findings.emulators})
     table = Table("emulators alone, decisions/s", box=None, pad_edge=False)
     for t in threads:
-        table.add_column(_threads(t), justify="right")
+        table.add_column(_counted(t, "thread"), justify="right")
     rates = {(s.environments, s.threads): s.decisions_per_second for s in findings.emulators}
     for count in sorted({speed.environments for speed in findings.emulators}):
-        table.add_row(f"{count} environments", *(f"{rates[count, t]:,.0f}" for t in threads))
+        table.add_row(_counted(count, "environment"), *(f"{rates[count, t]:,.0f}" for t in threads))
     return table
 
 
@@ -53,7 +53,7 @@ def update_table(findings: Findings) -> Table:
     threads = sorted({speed.threads for speed in findings.updates})
     table = Table("Nature network, updates/s", box=None, pad_edge=False)
     for t in threads:
-        table.add_column(_threads(t), justify="right")
+        table.add_column(_counted(t, "thread"), justify="right")
     rates = {(s.precision, s.threads): s.updates_per_second for s in findings.updates}
     for precision in dict.fromkeys(speed.precision for speed in findings.updates):
         table.add_row(precision, *(f"{rates[precision, t]:,.1f}" for t in threads))
@@ -68,7 +68,7 @@ def advice(findings: Findings) -> str:
         options.append(f"--compute.threads {best.threads}")
     if best.precision != findings.updates[-1].precision:
         options.append(f"--compute.precision {best.precision}")
-    said = f"Updates are fastest in {best.precision} on {_threads(best.threads)}"
+    said = f"Updates are fastest in {best.precision} on {_counted(best.threads, 'thread')}"
     rate = f"{findings.multiply_adds_per_second / 1e9:,.0f} billion multiply-adds a second"
     if not options:
         return f"{said} ({rate}): what a run takes of itself."
@@ -88,7 +88,7 @@ def recipe_table(findings: Findings) -> Table:
             found.recipe,
             time_of(found),
             f"{found.total_frames / 1e6:,.3g}M",
-            f"{found.decisions_per_second:,.0f}",
+            rate_of(found),
             str(found.environments),
             *(f"{share:.0%}" for share in shares(found.costs)),
             gigabytes(found.memory_bytes),
@@ -126,7 +126,7 @@ def sentence(found: Estimate) -> str:
         else f"from {found.costs.multiply_adds / 1e9:,.1f} billion multiply-adds an update"
     )
     return (
-        f"The whole run takes {time_of(found)} here: {found.decisions_per_second:,.0f} decisions/s "
+        f"The whole run takes {time_of(found)} here: {rate_of(found)} decisions/s "
         f"(updates {updates:.0%}, acting {acting:.0%}, emulators {emulators:.0%}; {how}), "
         f"{gigabytes(found.memory_bytes)} of memory, {gigabytes(found.disk_bytes)} of disk."
     )
@@ -143,6 +143,12 @@ def time_of(found: Estimate) -> str:
     return f"{about}{_two_digits(max(60 * hours, 0.1))} min"
 
 
+def rate_of(found: Estimate) -> str:
+    """Decisions a second; two digits of slow ones."""
+    rate = found.decisions_per_second
+    return f"{rate:,.0f}" if rate >= 10 else f"{rate:.2g}"
+
+
 def gigabytes(size: float) -> str:
     """A size for people."""
     return f"{size / 1e9:,.1f} GB"
@@ -152,5 +158,5 @@ def _two_digits(value: float) -> str:
     return f"{float(f'{value:.2g}'):,.10g}"
 
 
-def _threads(count: int) -> str:
-    return f"{count} thread" if count == 1 else f"{count} threads"
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
