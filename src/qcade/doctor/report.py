@@ -121,7 +121,7 @@ def sentence(found: Estimate) -> str:
     """An estimate for the one who starts a run."""
     updates, acting, emulators = shares(found.costs)
     how = (
-        f"measured on {found.costs.measured_updates} updates just now"
+        f"measured on {_counted(found.costs.measured_updates, 'update')} just now"
         if found.costs.measured_updates
         else f"from {found.costs.multiply_adds / 1e9:,.1f} billion multiply-adds an update"
     )
