@@ -16,8 +16,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from qcade.doctor.counting import batch_size, updates_per_decision
 from qcade.machine import describe_processor
-from qcade.recipe import OnPolicyRecipe, Recipe, ReplayRecipe
+from qcade.recipe import Recipe, ReplayRecipe
 from qcade.recipes import make_recipe, recipe_names
 from qcade.training.loop import open_environments
 from qcade.training.state import Training
@@ -41,16 +42,6 @@ def filled(recipe: Recipe) -> Training:
         training.environments.send(chosen)
         training.append(training.environments.recv(), chosen, ())
     return training
-
-
-def updates_per_decision(recipe: Recipe) -> float:
-    """Updates that a recipe makes for every decision."""
-    if isinstance(recipe, OnPolicyRecipe):
-        rollouts = recipe.rollouts
-        made = rollouts.epochs * rollouts.minibatches
-        return made / (rollouts.decisions * recipe.environments)
-    assert isinstance(recipe, ReplayRecipe)
-    return recipe.updates.per_period / recipe.updates.period_decisions
 
 
 def one_update(training: Training) -> float:
@@ -87,20 +78,13 @@ def main() -> None:
     base = statistics.median(timings["dqn"])
     for name, recipe in recipes.items():
         median, often = statistics.median(timings[name]), updates_per_decision(recipe)
-        batch = _batch_size(recipe)
+        batch = batch_size(recipe)
         print(
             f"| `{name}` | {batch} | {median:.1f} | {median / base:.2f} | {often:.4g} | "
             f"{median * often:.2f} |"
         )
     if words.out is not None:
         words.out.write_text(json.dumps(timings, indent=1))
-
-
-def _batch_size(recipe: Recipe) -> int:
-    if isinstance(recipe, OnPolicyRecipe):
-        return recipe.rollouts.decisions * recipe.environments // recipe.rollouts.minibatches
-    assert isinstance(recipe, ReplayRecipe)
-    return recipe.updates.batch_size
 
 
 if __name__ == "__main__":

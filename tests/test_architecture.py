@@ -29,9 +29,10 @@ LEVELS: list[set[str]] = [
     {"recipes"},
     {"training"},
     {"runs", "evaluation", "video"},
+    {"doctor"},
     {"options"},
     {"terminal"},
-    {"cli_background", "cli_watching"},
+    {"cli_background", "cli_doctor", "cli_watching"},
     {"cli"},
     {"__init__", "__main__"},
 ]

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from qcade.checks import nearest
 from qcade.cli_background import attach, detach, resume_all, show_runs, stop
+from qcade.cli_doctor import doctor, say_what_it_will_take
 from qcade.cli_watching import show_episodes, video
 from qcade.recipe_json import to_json
 from qcade.recipes import find_recipe
@@ -67,7 +68,10 @@ def train(words: list[str]) -> None:
     own_module, colon, _ = (options.recipe or "").partition(":")
     if colon and not str(options.recipe).endswith(".json"):
         own_modules.extend(["--import", own_module])
-    _carry_out(create_run(path, recipe).path, options.detach)
+    directory = create_run(path, recipe)
+    if not directory.is_complete():
+        say_what_it_will_take(recipe)
+    _carry_out(directory.path, options.detach)
 
 
 @dataclass(frozen=True)
@@ -274,6 +278,7 @@ COMMANDS: dict[str, Callable[[list[str]], None]] = {
     "episodes": show_episodes,
     "recipes": show_recipes,
     "games": show_games,
+    "doctor": doctor,
 }
 
 

@@ -1,0 +1,67 @@
+"""The command that examines the machine, and what `train` says before it starts."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from rich.console import Console
+
+from qcade.recipe import Recipe
+from qcade.terminal import RUNS, errors, parse, screen
+
+WIDEST_TABLE = 1_000
+SECONDS_BEFORE_TRAINING = 1.5
+SHORTEST_FRAMES = 100_000
+"""Shorter runs are over before an estimate is worth the wait."""
+
+
+@dataclass(frozen=True)
+class DoctorOptions:
+    """Measure this machine, and say what every recipe will take on it."""
+
+    game: str = "pong"
+    """The game whose emulators are measured."""
+    recipes: tuple[str, ...] = ()
+    """The recipes to estimate; by default all that are meant for the game."""
+    seconds: float = 60.0
+    """About how long to measure; more is more exact."""
+    json: bool = False
+    """Print one JSON object."""
+
+
+def doctor(words: list[str]) -> None:
+    """Measure this machine: what will each recipe take?"""
+    from qcade.doctor.examination import examine
+    from qcade.doctor.report import report
+    from qcade.recipe import validate
+    from qcade.recipes import default_recipe_name, make_recipe, recipe_names
+
+    options = parse(DoctorOptions, "doctor", words)
+    default = default_recipe_name(options.game)
+    others = [name for name in recipe_names() if name != "catch" or default == "catch"]
+    recipes = [make_recipe(name, options.game) for name in options.recipes or others]
+    for recipe in recipes:
+        validate(recipe)
+    game = make_recipe(default, options.game).game
+    with errors.status("measuring") as status:
+        found = examine(
+            game, recipes, RUNS, options.seconds, lambda what: status.update(f"measuring: {what}")
+        )
+    if options.json:
+        print(json.dumps(found.to_json()))
+        return
+    # Rich would shorten tables to the width it guesses where there is no terminal.
+    console = Console(highlight=False, width=WIDEST_TABLE)
+    for part in report(found):
+        console.print(part, soft_wrap=True, markup=False)
+
+
+def say_what_it_will_take(recipe: Recipe) -> None:
+    """Measure for a second or two and print what a run will take; nothing for a short run."""
+    if recipe.total_frames < SHORTEST_FRAMES:
+        return
+    from qcade.doctor.estimates import quick_estimate
+    from qcade.doctor.report import sentence
+
+    screen.print(sentence(quick_estimate(recipe, SECONDS_BEFORE_TRAINING)), markup=False)

@@ -1,0 +1,162 @@
+"""What the doctor found, for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich.console import RenderableType
+from rich.table import Table
+
+from qcade.doctor.estimates import Costs, Estimate, seconds_per_decision
+from qcade.doctor.examination import Findings
+
+HOURS_A_DAY = 24.0
+
+
+def report(findings: Findings) -> Iterator[RenderableType]:
+    """Tables and sentences, in the order of reading."""
+    machine = findings.machine
+    yield (
+        f"{machine.processor}; {_counted(machine.cores, 'core')}; networks on {machine.device}; "
+        f"torch {machine.torch}"
+    )
+    yield (
+        f"free: {gigabytes(machine.available_memory_bytes)} of memory, "
+        f"{gigabytes(machine.free_disk_bytes)} of disk; memory copies "
+        f"{findings.memory_bytes_per_second / 1e9:.1f} GB/s\n"
+    )
+    yield emulator_table(findings)
+    yield ""
+    yield update_table(findings)
+    yield f"\n{advice(findings)}\n"
+    yield recipe_table(findings)
+    yield (
+        "\nenvs: emulators side by side. Updates, acting, emulators: shares of the time while it "
+        "learns.\nabout: worked out from multiply-adds, not measured."
+    )
+
+
+def emulator_table(findings: Findings) -> Table:
+    """Decisions a second by environments and threads."""
+    threads = sorted({speed.threads for speed in findings.emulators})
+    table = Table("emulators alone, decisions/s", box=None, pad_edge=False)
+    for t in threads:
+        table.add_column(_counted(t, "thread"), justify="right")
+    rates = {(s.environments, s.threads): s.decisions_per_second for s in findings.emulators}
+    for count in sorted({speed.environments for speed in findings.emulators}):
+        table.add_row(_counted(count, "environment"), *(f"{rates[count, t]:,.0f}" for t in threads))
+    return table
+
+
+def update_table(findings: Findings) -> Table:
+    """Updates a second by precision and threads."""
+    threads = sorted({speed.threads for speed in findings.updates})
+    table = Table("Nature network, updates/s", box=None, pad_edge=False)
+    for t in threads:
+        table.add_column(_counted(t, "thread"), justify="right")
+    rates = {(s.precision, s.threads): s.updates_per_second for s in findings.updates}
+    for precision in dict.fromkeys(speed.precision for speed in findings.updates):
+        table.add_row(precision, *(f"{rates[precision, t]:,.1f}" for t in threads))
+    return table
+
+
+def advice(findings: Findings) -> str:
+    """The settings that were fastest, and whether they are what a run takes of itself."""
+    best = findings.best
+    options = []
+    if best.threads != findings.machine.cores:
+        options.append(f"--compute.threads {best.threads}")
+    if best.precision != findings.updates[-1].precision:
+        options.append(f"--compute.precision {best.precision}")
+    said = f"Updates are fastest in {best.precision} on {_counted(best.threads, 'thread')}"
+    rate = f"{findings.multiply_adds_per_second / 1e9:,.0f} billion multiply-adds a second"
+    if not options:
+        return f"{said} ({rate}): what a run takes of itself."
+    return f"{said} ({rate}): train with {' '.join(options)}."
+
+
+def recipe_table(findings: Findings) -> Table:
+    """What each recipe will take."""
+    table = Table("recipe", box=None, pad_edge=False)
+    for title in ("time", "frames", "decisions/s", "envs", "updates", "acting", "emulators"):
+        table.add_column(title, justify="right")
+    for title in ("memory", "disk", ""):
+        table.add_column(title, justify="left" if not title else "right")
+    machine = findings.machine
+    for found in findings.recipes:
+        table.add_row(
+            found.recipe,
+            time_of(found),
+            f"{found.total_frames / 1e6:,.3g}M",
+            rate_of(found),
+            str(found.environments),
+            *(f"{share:.0%}" for share in shares(found.costs)),
+            gigabytes(found.memory_bytes),
+            gigabytes(found.disk_bytes),
+            remarks(found, machine.available_memory_bytes, machine.free_disk_bytes),
+        )
+    return table
+
+
+def remarks(found: Estimate, available_memory_bytes: int, free_disk_bytes: int) -> str:
+    """What keeps a recipe from running here; nothing if nothing does."""
+    said = []
+    if found.memory_bytes > available_memory_bytes:
+        said.append("too little memory: --fit halves the replay")
+    if found.disk_bytes > free_disk_bytes:
+        said.append("too little disk")
+    return "; ".join(said)
+
+
+def shares(costs: Costs) -> tuple[float, float, float]:
+    """Shares of updates, acting and emulators in the time of a decision while learning.
+
+    They add up to more than 1 where emulators and updates overlap.
+    """
+    whole = seconds_per_decision(costs, is_learning=True)
+    return costs.learning / whole, costs.acting / whole, costs.emulating / whole
+
+
+def sentence(found: Estimate) -> str:
+    """An estimate for the one who starts a run."""
+    updates, acting, emulators = shares(found.costs)
+    how = (
+        f"measured on {_counted(found.costs.measured_updates, 'update')} just now"
+        if found.costs.measured_updates
+        else f"from {found.costs.multiply_adds / 1e9:,.1f} billion multiply-adds an update"
+    )
+    return (
+        f"The whole run takes {time_of(found)} here: {rate_of(found)} decisions/s "
+        f"(updates {updates:.0%}, acting {acting:.0%}, emulators {emulators:.0%}; {how}), "
+        f"{gigabytes(found.memory_bytes)} of memory, {gigabytes(found.disk_bytes)} of disk."
+    )
+
+
+def time_of(found: Estimate) -> str:
+    """How long a run will take, in words; two digits, since no more is known."""
+    about = "" if found.costs.measured_updates else "about "
+    hours = found.hours
+    if hours >= 2 * HOURS_A_DAY:
+        return f"{about}{_two_digits(hours / HOURS_A_DAY)} days"
+    if hours >= 1.0:
+        return f"{about}{_two_digits(hours)} h"
+    return f"{about}{_two_digits(max(60 * hours, 0.1))} min"
+
+
+def rate_of(found: Estimate) -> str:
+    """Decisions a second; two digits of slow ones."""
+    rate = found.decisions_per_second
+    return f"{rate:,.0f}" if rate >= 10 else f"{rate:.2g}"
+
+
+def gigabytes(size: float) -> str:
+    """A size for people."""
+    return f"{size / 1e9:,.1f} GB"
+
+
+def _two_digits(value: float) -> str:
+    return f"{float(f'{value:.2g}'):,.10g}"
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
