@@ -94,6 +94,11 @@ class SelfPredictiveHead(nn.Module):
             raise QcadeError(
                 f"self-prediction needs feature maps [C, h, w]; this torso makes {list(features)}"
             )
+        if not hasattr(getattr(base, "streams", None), "projection"):
+            raise QcadeError(
+                "self-prediction needs streams that have a `projection`, as Plain and Dueling do; "
+                f"{type(base).__name__} has none"
+            )
         self.base = base
         self.transition = TransitionModel(features[0], actions)
         with torch.no_grad():
