@@ -9,11 +9,15 @@ from rich.console import Console
 
 from qcade.recipe import Recipe
 from qcade.terminal import RUNS, errors, parse, screen
+from qcade.types import QcadeError
 
 WIDEST_TABLE = 1_000
+SECONDS_OF_LOOKING, MANY_BUSY_CORES = 0.3, 0.25
+"""Share of the cores that other programs may use before they are spoken of."""
 SECONDS_BEFORE_TRAINING = 1.5
 SHORTEST_FRAMES = 100_000
 """Shorter runs are over before an estimate is worth the wait."""
+SHORTEST_SECONDS, LONGEST_SECONDS = 0.1, 3_600.0
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,11 @@ def doctor(words: list[str]) -> None:
     from qcade.recipes import default_recipe_name, make_recipe, recipe_names
 
     options = parse(DoctorOptions, "doctor", words)
+    if not SHORTEST_SECONDS <= options.seconds <= LONGEST_SECONDS:
+        raise QcadeError(
+            f"--seconds is {options.seconds:g}; it must be from {SHORTEST_SECONDS} to "
+            f"{LONGEST_SECONDS:,.0f}"
+        )
     default = default_recipe_name(options.game)
     others = [name for name in recipe_names() if name != "catch" or default == "catch"]
     recipes = [make_recipe(name, options.game) for name in options.recipes or others]
@@ -62,6 +71,10 @@ def say_what_it_will_take(recipe: Recipe) -> None:
     if recipe.total_frames < SHORTEST_FRAMES:
         return
     from qcade.doctor.estimates import quick_estimate
-    from qcade.doctor.report import sentence
+    from qcade.doctor.report import busy_sentence, sentence
+    from qcade.machine import available_cores, busy_cores
 
+    busy = busy_cores(SECONDS_OF_LOOKING)
     screen.print(sentence(quick_estimate(recipe, SECONDS_BEFORE_TRAINING)), markup=False)
+    if busy > MANY_BUSY_CORES * available_cores():
+        screen.print(busy_sentence(busy), markup=False)

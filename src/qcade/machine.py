@@ -88,6 +88,11 @@ def available_disk_bytes(folder: Path) -> int:
     return shutil.disk_usage(existing).free
 
 
+def busy_cores(seconds: float) -> float:
+    """Cores that all programs together kept busy while this one waited for so long."""
+    return sum(psutil.cpu_percent(seconds, percpu=True)) / 100
+
+
 def keep_freed_memory() -> bool:
     """Tell glibc not to hand freed blocks back to the kernel; false where there is no glibc.
 

@@ -59,6 +59,15 @@ def test_an_unknown_recipe_is_said_before_anything_is_measured(
     assert 'unknown recipe "rainbov": did you mean rainbow' in answer.err
 
 
+@pytest.mark.parametrize("seconds", ["0", "-1", "nan", "1e9"])
+def test_a_measurement_without_time_is_refused(
+    seconds: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answer = qcade(f"doctor --game catch --recipes catch --seconds={seconds}", capsys)
+    assert answer.code == 2
+    assert "it must be from 0.1 to 3,600" in answer.err
+
+
 def test_a_long_run_is_told_what_it_will_take(capsys: pytest.CaptureFixture[str]) -> None:
     recipe = dataclasses.replace(make_recipe("catch", "catch"), total_frames=100_000)
     say_what_it_will_take(recipe)

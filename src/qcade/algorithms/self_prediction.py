@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from qcade.networks.augmentation import augmented
-from qcade.networks.layers import in_residual_network
+from qcade.networks.layers import glorot_uniform
 from qcade.networks.transition import TransitionModel
 from qcade.parts import Algorithm, FeatureShape
 from qcade.types import Batch, Count, Future, Loss, NotNegative, Positive, QcadeError
@@ -103,7 +103,7 @@ class SelfPredictiveHead(nn.Module):
         self.transition = TransitionModel(features[0], actions)
         with torch.no_grad():
             width = self.project(torch.zeros(1, *features)).shape[1]
-        self.predictor = in_residual_network(nn.Linear(width, width))
+        self.predictor = glorot_uniform(nn.Linear(width, width))
 
     def forward(self, features: Tensor, generator: torch.Generator | None = None) -> Any:
         """Value actions as the base head does."""

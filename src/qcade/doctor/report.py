@@ -132,6 +132,11 @@ def sentence(found: Estimate) -> str:
     )
 
 
+def busy_sentence(cores: float) -> str:
+    """What to think of an estimate made beside other programs."""
+    return f"Other programs keep {cores:.1f} cores busy now; without them it would be faster."
+
+
 def time_of(found: Estimate) -> str:
     """How long a run will take, in words; two digits, since no more is known."""
     about = "" if found.costs.measured_updates else "about "

@@ -23,25 +23,19 @@ def before_relu(layer: LayerType) -> LayerType:
     return _without_bias(layer)
 
 
-def before_elu(layer: LayerType) -> LayerType:
-    """Glorot & Bengio 2010, Keras' choice; biases are 0."""
-    nn.init.xavier_uniform_(layer.weight)
-    return _without_bias(layer)
-
-
-def before_product(layer: LayerType) -> LayerType:
-    """Glorot & Bengio 2010, Hadamax' choice before normalization and GELU; biases are 0."""
-    nn.init.xavier_normal_(layer.weight)
-    return _without_bias(layer)
-
-
-def in_residual_network(layer: LayerType) -> LayerType:
-    """Glorot & Bengio 2010, BBF's choice; biases are 0.
+def glorot_uniform(layer: LayerType) -> LayerType:
+    """Glorot & Bengio 2010: Keras' choice, and BBF's in residual blocks; biases are 0.
 
     With He's weights every residual block would double the variance, and the first values would be
     large.
     """
     nn.init.xavier_uniform_(layer.weight)
+    return _without_bias(layer)
+
+
+def glorot_normal(layer: LayerType) -> LayerType:
+    """Glorot & Bengio 2010, Hadamax' choice before normalization and GELU; biases are 0."""
+    nn.init.xavier_normal_(layer.weight)
     return _without_bias(layer)
 
 

@@ -11,6 +11,7 @@ from qcade.agent.resets import ShrinkAndPerturb
 from qcade.agent.targets import HardCopy
 from qcade.algorithms.iqn import IQN
 from qcade.algorithms.munchausen_iqn import MunchausenIQN
+from qcade.algorithms.self_prediction import SelfPredictive
 from qcade.games.catch import Catch
 from qcade.networks.torsos.hadamax import Hadamax
 from qcade.networks.torsos.impala import Impala
@@ -22,7 +23,7 @@ from qcade.recipe import Checkpoints, OnPolicyRecipe, Recipe, ReplayRecipe
 
 RecipeType = TypeVar("RecipeType", bound=Recipe)
 
-REPLAY_FRAMES, IMPLICIT_QUANTILE_FRAMES, ON_POLICY_FRAMES = 8_000, 12_000, 30_000
+REPLAY_FRAMES, SLOWER_REPLAY_FRAMES, ON_POLICY_FRAMES = 8_000, 16_000, 30_000
 
 
 def small_scale(recipe: RecipeType) -> RecipeType:
@@ -60,7 +61,7 @@ def _small_rollouts(recipe: OnPolicyRecipe) -> OnPolicyRecipe:
 
 def _small_replay(recipe: ReplayRecipe) -> ReplayRecipe:
     target, horizon, resets = recipe.target, recipe.replay.horizon, recipe.resets
-    takes_longer = isinstance(recipe.algorithm, (IQN, MunchausenIQN))
+    takes_longer = isinstance(recipe.algorithm, (IQN, MunchausenIQN, SelfPredictive))
     if isinstance(target, HardCopy) and target.period_updates > 1:
         target = HardCopy(period_updates=100)
     if horizon is not None:
@@ -79,7 +80,7 @@ def _small_replay(recipe: ReplayRecipe) -> ReplayRecipe:
             per_period=1,
             batch_size=min(recipe.updates.batch_size, 32),
         ),
-        total_frames=IMPLICIT_QUANTILE_FRAMES if takes_longer else REPLAY_FRAMES,
+        total_frames=SLOWER_REPLAY_FRAMES if takes_longer else REPLAY_FRAMES,
     )
 
 

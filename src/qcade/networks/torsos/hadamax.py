@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from qcade.networks.layers import before_product
+from qcade.networks.layers import glorot_normal
 from qcade.networks.normalization import ChannelNorm
 from qcade.parts import Torso
 
@@ -38,7 +38,7 @@ class Branch(nn.Module):
 
     def __init__(self, inputs: int, channels: int, kernel: int) -> None:
         super().__init__()
-        self.convolution = before_product(nn.Conv2d(inputs, channels, kernel))
+        self.convolution = glorot_normal(nn.Conv2d(inputs, channels, kernel))
         self.norm = ChannelNorm(channels)
 
     def forward(self, padded: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from qcade.networks.layers import in_residual_network
+from qcade.networks.layers import glorot_uniform
 from qcade.networks.normalization import SpectralConv
 from qcade.parts import Torso
 from qcade.types import Positive
@@ -31,7 +31,7 @@ class Impala(Torso):
         inputs = stack
         for channels in (self.width * channels for channels in CHANNELS):
             layers += [
-                in_residual_network(nn.Conv2d(inputs, channels, 3, padding=1)),
+                glorot_uniform(nn.Conv2d(inputs, channels, 3, padding=1)),
                 nn.MaxPool2d(3, stride=2, padding=1),
                 ResidualBlock(channels, self.spectral_normalization),
                 ResidualBlock(channels, self.spectral_normalization),
@@ -59,5 +59,5 @@ class ResidualBlock(nn.Module):
 
 
 def _convolution(channels: int, spectral_normalization: bool) -> nn.Module:
-    convolution = in_residual_network(nn.Conv2d(channels, channels, 3, padding=1))
+    convolution = glorot_uniform(nn.Conv2d(channels, channels, 3, padding=1))
     return SpectralConv(convolution) if spectral_normalization else convolution

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from qcade.networks.layers import before_elu
+from qcade.networks.layers import glorot_uniform
 from qcade.parts import Torso
 from qcade.types import Positive
 
@@ -22,10 +22,10 @@ class TutorialTorso(Torso):
         """Make a module from float [B, S, H, W] to float [B, 64, h, w]; 5x4 for 105x80."""
         first, second, third = self.strides
         return nn.Sequential(
-            before_elu(nn.Conv2d(stack, 32, 8, first)),
+            glorot_uniform(nn.Conv2d(stack, 32, 8, first)),
             nn.ELU(),
-            before_elu(nn.Conv2d(32, 64, 3, second)),
+            glorot_uniform(nn.Conv2d(32, 64, 3, second)),
             nn.ELU(),
-            before_elu(nn.Conv2d(64, 64, 3, third)),
+            glorot_uniform(nn.Conv2d(64, 64, 3, third)),
             nn.ELU(),
         )
