@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +10,15 @@ from torch import Tensor, nn
 from qcade.machine import Hardware
 from qcade.parts import HasQValues
 from qcade.types import DoubleArray, IntArray
+
+
+class Choice(NamedTuple):
+    """What was chosen, and what it was chosen by."""
+
+    actions: IntArray
+    """int64 [E]."""
+    q_values: Tensor | None
+    """float32 [E, A] on the network's device; None where all actions were random."""
 
 
 class Actor:
@@ -28,7 +37,11 @@ class Actor:
         self.generator = torch.Generator().manual_seed(seed)
 
     def act(self, observations: Tensor, epsilon: float | DoubleArray) -> IntArray:
-        """Choose actions: uint8 [E, S, H, W] and one epsilon or float64 [E] -> int64 [E].
+        """Choose actions: uint8 [E, S, H, W] and one epsilon or float64 [E] -> int64 [E]."""
+        return self.choose(observations, epsilon).actions
+
+    def choose(self, observations: Tensor, epsilon: float | DoubleArray) -> Choice:
+        """Choose actions, and tell the values: uint8 [E, S, H, W] and one epsilon or float64 [E].
 
         The network is asked only if at least one action is not random.
         """
@@ -37,9 +50,10 @@ class Actor:
         random_actions = torch.randint(self.actions, (count,), generator=self.generator)
         explores = chance < torch.as_tensor(epsilon)
         if explores.all():
-            return cast(IntArray, random_actions.numpy())
-        greedy = self.q_values(observations).argmax(1).cpu()
-        return cast(IntArray, torch.where(explores, random_actions, greedy).numpy())
+            return Choice(cast(IntArray, random_actions.numpy()), None)
+        values = self.q_values(observations)
+        actions = torch.where(explores, random_actions, values.argmax(1).cpu())
+        return Choice(cast(IntArray, actions.numpy()), values)
 
     @torch.no_grad()
     def q_values(self, observations: Tensor) -> Tensor:

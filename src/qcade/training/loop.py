@@ -42,8 +42,9 @@ def run(training: Training) -> Iterator[Event]:
     while training.frames < recipe.total_frames:
         frames_before = training.frames
         epsilons = training.epsilons
-        actions = training.actor.act(training.ring.newest(), epsilons)
+        actions, q_values = training.actor.choose(training.ring.newest(), epsilons)
         training.environments.send(actions)
+        training.updates.heard(q_values)
         training.update_all_due()
         step = training.environments.recv()
         seedings = seedings_due(

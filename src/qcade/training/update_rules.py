@@ -27,6 +27,10 @@ class UpdateRule(Protocol):
         """Make one update; return its metrics, 0-d tensors."""
         ...
 
+    def heard(self, q_values: Tensor | None) -> None:
+        """Hear what the actor made of the newest observations: float32 [E, A], if it asked."""
+        ...
+
     def tensors(self) -> dict[str, Tensor]:
         """Everything beside learner and ring that the next update depends on."""
         ...
