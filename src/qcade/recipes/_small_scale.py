@@ -41,7 +41,6 @@ def small_scale(recipe: RecipeType) -> RecipeType:
         exploration=_exploration(recipe.exploration),
         optimizer=_optimizer(recipe.optimizer),
         checkpoints=Checkpoints(period_frames=3_000, replay=recipe.checkpoints.replay),
-        environments=min(recipe.environments, 8),
     )
     if isinstance(recipe, OnPolicyRecipe):
         recipe = cast(RecipeType, _small_rollouts(recipe))
@@ -51,10 +50,13 @@ def small_scale(recipe: RecipeType) -> RecipeType:
 
 
 def _small_rollouts(recipe: OnPolicyRecipe) -> OnPolicyRecipe:
+    rollouts, environments, decisions = recipe.rollouts, 16, 16
+    size = min(64, rollouts.decisions * recipe.environments // rollouts.minibatches)
+    minibatches = environments * decisions // size
     return dataclasses.replace(
         recipe,
-        environments=16,
-        rollouts=dataclasses.replace(recipe.rollouts, decisions=16, minibatches=4),
+        environments=environments,
+        rollouts=dataclasses.replace(rollouts, decisions=decisions, minibatches=minibatches),
         total_frames=ON_POLICY_FRAMES,
     )
 
@@ -70,6 +72,7 @@ def _small_replay(recipe: ReplayRecipe) -> ReplayRecipe:
         resets = dataclasses.replace(resets, period_updates=400, last_update=400)
     return dataclasses.replace(
         recipe,
+        environments=min(recipe.environments, 8),
         target=target,
         resets=resets,
         replay=dataclasses.replace(recipe.replay, capacity=10_000, horizon=horizon),
