@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import cast
 
 import torch
@@ -32,14 +33,24 @@ class Actor:
 
         The network is asked only if at least one action is not random.
         """
-        count = len(observations)
+        return self.choose(lambda: self.greedy(observations), len(observations), epsilon)
+
+    def choose(
+        self, greedy: Callable[[], Tensor], count: int, epsilon: float | DoubleArray
+    ) -> IntArray:
+        """Choose actions where `greedy` makes the best ones, int64 [E]; it may not be called."""
         chance = torch.rand(count, generator=self.generator)
         random_actions = torch.randint(self.actions, (count,), generator=self.generator)
         explores = chance < torch.as_tensor(epsilon)
         if explores.all():
             return cast(IntArray, random_actions.numpy())
-        greedy = self.q_values(observations).argmax(1).cpu()
-        return cast(IntArray, torch.where(explores, random_actions, greedy).numpy())
+        # The one place where a GPU is waited for.
+        best = greedy().cpu()
+        return cast(IntArray, torch.where(explores, random_actions, best).numpy())
+
+    def greedy(self, observations: Tensor) -> Tensor:
+        """Find the best actions: uint8 [E, S, H, W] -> int64 [E], on the network's device."""
+        return self.q_values(observations).argmax(1)
 
     @torch.no_grad()
     def q_values(self, observations: Tensor) -> Tensor:

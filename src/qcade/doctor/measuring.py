@@ -17,8 +17,10 @@ from qcade.agent.learner import Learner
 from qcade.machine import Hardware, keep_freed_memory
 from qcade.networks.q_network import build_q_network
 from qcade.parts import Game
-from qcade.recipe import OnPolicyRecipe, Recipe, ReplayRecipe
+from qcade.recipe import Recipe, ReplayRecipe
 from qcade.replay.frames import FrameRing
+from qcade.training.acting import Acting
+from qcade.training.on_policy_updates import OnPolicyUpdates
 from qcade.training.update_rules import UpdateRule, target_rule, update_rule
 from qcade.types import TimeStep
 
@@ -106,23 +108,21 @@ def measure_updates(bench: Bench, seconds: float) -> UpdateTimes:
     warm_up = bench.rule()
     with torch_threads(bench.hardware.threads):
         _timed(bench.hardware, lambda: warm_up.update(progress))
-        rule = bench.rule()
-        first = _timed(bench.hardware, lambda: rule.update(progress))
+        rule, preparation = bench.rule(), 0.0
+        if isinstance(rule, OnPolicyUpdates):
+            preparation = _timed(bench.hardware, rule.prepare)
         # Valuing a rollout may take the whole box; the updates after it still get a part.
-        box = max(seconds / 3, seconds - first)
+        box = max(seconds / 3, seconds - preparation)
         times = _repeated(bench.hardware, lambda: rule.update(progress), box)
-    update = statistics.median(times)
-    on_policy = isinstance(bench.recipe, OnPolicyRecipe)
-    return UpdateTimes(update, max(0.0, first - update) if on_policy else 0.0, len(times))
+    return UpdateTimes(statistics.median(times), preparation, len(times))
 
 
 def measure_acting(bench: Bench, seconds: float) -> float:
     """Seconds that choosing one action in every environment takes, all of them greedy."""
     keep_freed_memory()
+    acting = Acting(bench.actor, bench.ring)
     with torch_threads(bench.hardware.threads):
-        return statistics.median(
-            _repeated(bench.hardware, lambda: bench.actor.act(bench.ring.newest(), 0.0), seconds)
-        )
+        return statistics.median(_repeated(bench.hardware, lambda: acting.act(0.0), seconds))
 
 
 def measure_emulators(game: Game, environments: int, threads: int, seconds: float) -> float:

@@ -41,8 +41,7 @@ def run(training: Training) -> Iterator[Event]:
         yield open_environments(training)
     while training.frames < recipe.total_frames:
         frames_before = training.frames
-        epsilons = training.epsilons
-        actions = training.actor.act(training.ring.newest(), epsilons)
+        actions = training.act()
         training.environments.send(actions)
         training.update_all_due()
         step = training.environments.recv()

@@ -27,6 +27,13 @@ class UpdateRule(Protocol):
         """Make one update; return its metrics, 0-d tensors."""
         ...
 
+    def launch(self, most: int, progress: Progress) -> tuple[int, dict[str, Tensor]]:
+        """Make some of the next updates, at least one and up to `most`, with one launch.
+
+        Returns how many, and the sums of their metrics, which last until the next launch.
+        """
+        ...
+
     def tensors(self) -> dict[str, Tensor]:
         """Everything beside learner and ring that the next update depends on."""
         ...
