@@ -41,7 +41,7 @@ def padded(
     """Make minibatches of one size, which a captured graph needs, with weights.
 
     Any decision fills what is missing, and weighs nothing; the others weigh so much more that the
-    mean over all B is the mean over them.
+    mean over all B is the mean over them. Metrics that nobody weighs count it like the others.
     """
     numbers = torch.stack([functional.pad(part, (0, size - len(part))) for part in parts])
     place = torch.arange(size)

@@ -95,7 +95,7 @@ class OnPolicyUpdates:
                 rollouts.minibatches
             )
         ]
-        if not self.learner.hardware.captures:
+        if self.launcher.most_steps == 1:
             return as_cut(parts, row, environment, goals, first_row)[::-1]
         size = -(-rollouts.decisions * ring.environments // rollouts.minibatches)
         return padded(parts, row, environment, goals, first_row, size)[::-1]
