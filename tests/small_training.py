@@ -41,12 +41,14 @@ def played(recipe: Recipe) -> Training:
     randomness = np.random.default_rng(5)
     while not training.updates.due(training.decisions):
         advance(training, randomness)
+    training.updates.heard(None)
     return training
 
 
 def advance(training: Training, randomness: np.random.Generator) -> None:
     """Play one row at random."""
     environments: Environments = training.environments
+    training.updates.heard(None)
     actions = randomness.integers(3, size=ENVIRONMENTS)
     environments.send(actions)
     training.append(environments.recv(), actions, ())

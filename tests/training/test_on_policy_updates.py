@@ -10,7 +10,6 @@ from typing import ClassVar
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
 
 from qcade.agent.optimizers import RAdam
 from qcade.agent.targets import NoTarget
@@ -43,9 +42,11 @@ def played(rows: int) -> Training:
     open_environments(training)
     randomness = np.random.default_rng(5)
     for _ in range(rows):
+        training.updates.heard(None)
         actions = randomness.integers(3, size=ENVIRONMENTS)
         training.environments.send(actions)
         training.append(training.environments.recv(), actions, ())
+    training.updates.heard(None)
     return training
 
 
@@ -175,10 +176,42 @@ def test_more_minibatches_than_decisions_are_refused() -> None:
     validate(dataclasses.replace(recipe, rollouts=dataclasses.replace(too_many, minibatches=13)))
 
 
-def test_values_by_chunks_are_the_values(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_goals_are_made_of_the_values_that_were_heard() -> None:
     training = played(DECISIONS)
     updates = training.updates
     assert isinstance(updates, OnPolicyUpdates)
-    whole: Tensor = updates.rollout(0).q_values
-    monkeypatch.setattr("qcade.training.on_policy_updates.CHUNK", 4)
-    torch.testing.assert_close(updates.rollout(0).q_values, whole)
+    before = updates.rollout(0).q_values
+    with torch.no_grad():
+        for weight in training.learner.network.parameters():
+            weight.add_(0.1)
+    assert torch.equal(updates.rollout(0).q_values, before)
+    heard = torch.arange(ENVIRONMENTS * 3.0).view(ENVIRONMENTS, 3)
+    updates.heard(heard)
+    assert torch.equal(updates.rollout(0).q_values, torch.stack([*before[1:], heard]))
+
+
+def test_the_actor_tells_the_values_of_every_row_of_a_rollout() -> None:
+    training = Training(small())
+    updates = training.updates
+    assert isinstance(updates, OnPolicyUpdates)
+    for event in run(training):
+        if isinstance(event, Advanced) and training.next_row == DECISIONS + 1:
+            break
+    rows = torch.arange(DECISIONS).repeat_interleave(ENVIRONMENTS)
+    environments = torch.arange(ENVIRONMENTS).repeat(DECISIONS)
+    values = training.learner.q_values(training.ring.observations(rows, environments))
+    saved = updates.tensors()["values"]
+    training.close()
+    torch.testing.assert_close(saved.flatten(0, 1), values)
+
+
+def test_values_of_a_half_played_rollout_are_saved() -> None:
+    training, other = played(DECISIONS), Training(small())
+    updates, restored = training.updates, other.updates
+    assert isinstance(updates, OnPolicyUpdates)
+    assert isinstance(restored, OnPolicyUpdates)
+    restored.restore(updates.tensors())
+    other.ring.append_rows(training.ring.read_rows(0, DECISIONS + 1))
+    assert torch.equal(restored.rollout(0).q_values, updates.rollout(0).q_values)
+    training.close()
+    other.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import cast
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +11,15 @@ from torch import Tensor, nn
 from qcade.machine import Hardware
 from qcade.parts import HasQValues
 from qcade.types import DoubleArray, IntArray
+
+
+class Choice(NamedTuple):
+    """What was chosen, and what it was chosen by."""
+
+    actions: IntArray
+    """int64 [E]."""
+    q_values: Tensor | None
+    """float32 [E, A] on the network's device; None where all actions were random."""
 
 
 class Actor:
@@ -29,28 +38,29 @@ class Actor:
         self.generator = torch.Generator().manual_seed(seed)
 
     def act(self, observations: Tensor, epsilon: float | DoubleArray) -> IntArray:
-        """Choose actions: uint8 [E, S, H, W] and one epsilon or float64 [E] -> int64 [E].
+        """Choose actions: uint8 [E, S, H, W] and one epsilon or float64 [E] -> int64 [E]."""
+        return self.choose(observations, epsilon).actions
 
-        The network is asked only if at least one action is not random.
+    def choose(self, observations: Tensor, epsilon: float | DoubleArray) -> Choice:
+        """Choose actions and tell the values: uint8 [E, S, H, W], one epsilon or float64 [E]."""
+        return self.choose_by(lambda: self.q_values(observations), len(observations), epsilon)
+
+    def choose_by(
+        self, valuing: Callable[[], Tensor], count: int, epsilon: float | DoubleArray
+    ) -> Choice:
+        """Choose actions where `valuing` makes their values, float32 [E, A].
+
+        It is called only if at least one action is not random.
         """
-        return self.choose(lambda: self.greedy(observations), len(observations), epsilon)
-
-    def choose(
-        self, greedy: Callable[[], Tensor], count: int, epsilon: float | DoubleArray
-    ) -> IntArray:
-        """Choose actions where `greedy` makes the best ones, int64 [E]; it may not be called."""
         chance = torch.rand(count, generator=self.generator)
         random_actions = torch.randint(self.actions, (count,), generator=self.generator)
         explores = chance < torch.as_tensor(epsilon)
         if explores.all():
-            return cast(IntArray, random_actions.numpy())
+            return Choice(cast(IntArray, random_actions.numpy()), None)
+        values = valuing()
         # The one place where a GPU is waited for.
-        best = greedy().cpu()
-        return cast(IntArray, torch.where(explores, random_actions, best).numpy())
-
-    def greedy(self, observations: Tensor) -> Tensor:
-        """Find the best actions: uint8 [E, S, H, W] -> int64 [E], on the network's device."""
-        return self.q_values(observations).argmax(1)
+        actions = torch.where(explores, random_actions, values.argmax(1).cpu())
+        return Choice(cast(IntArray, actions.numpy()), values)
 
     @torch.no_grad()
     def q_values(self, observations: Tensor) -> Tensor:

@@ -8,7 +8,6 @@ from qcade.doctor.counting import (
     count_work,
     learning_decisions,
     updates_per_decision,
-    updates_per_rollout,
 )
 from qcade.doctor.measuring import (
     UpdateTimes,
@@ -19,7 +18,7 @@ from qcade.doctor.measuring import (
     measure_updates,
 )
 from qcade.machine import Hardware, resolve
-from qcade.recipe import OnPolicyRecipe, Recipe
+from qcade.recipe import Recipe
 from qcade.recipes.dqn import dqn
 from qcade.runs.needs import predict_needs
 
@@ -101,11 +100,7 @@ def run_seconds(recipe: Recipe, costs: Costs) -> float:
 
 def learning_seconds(recipe: Recipe, times: UpdateTimes) -> float:
     """Seconds of learning for one decision of one environment."""
-    updates = updates_per_decision(recipe)
-    seconds = times.update * updates
-    if isinstance(recipe, OnPolicyRecipe):
-        seconds += times.preparation * updates / updates_per_rollout(recipe)
-    return seconds
+    return times.update * updates_per_decision(recipe)
 
 
 def estimate(recipe: Recipe, hardware: Hardware, costs: Costs) -> Estimate:
@@ -146,7 +141,7 @@ def measure_costs(
     expected = work.update * (seconds_a_multiply_add or 0.0)
     if heavy and seconds_a_multiply_add and expected > HEAVY_BOXES * seconds:
         acting = work.acting * seconds_a_multiply_add
-        times = UpdateTimes(expected, _preparation(recipe, acting), 0)
+        times = UpdateTimes(expected, 0)
     else:
         bench = build_bench(recipe, hardware, actions)
         acting = measure_acting(bench, SHARE_OF_ACTING * seconds) / recipe.environments
@@ -185,10 +180,3 @@ def measure_emulators_of(recipe: Recipe, threads: int, seconds: float) -> float:
     """
     count = min(recipe.environments, max(ENOUGH_EMULATORS, 2 * threads))
     return measure_emulators(recipe.game, count, threads, seconds)
-
-
-def _preparation(recipe: Recipe, acting: float) -> float:
-    """Valuing a whole rollout, one observation after its end included."""
-    if not isinstance(recipe, OnPolicyRecipe):
-        return 0.0
-    return acting * (recipe.rollouts.decisions + 1) * recipe.environments

@@ -20,7 +20,6 @@ from qcade.parts import Game
 from qcade.recipe import Recipe, ReplayRecipe
 from qcade.replay.frames import FrameRing
 from qcade.training.acting import Acting
-from qcade.training.on_policy_updates import OnPolicyUpdates
 from qcade.training.update_rules import UpdateRule, target_rule, update_rule
 from qcade.types import TimeStep
 
@@ -47,8 +46,12 @@ class Bench(NamedTuple):
     """Where and how it computes."""
 
     def rule(self) -> UpdateRule:
-        """Make a fresh rule of updates."""
-        return update_rule(self.recipe, self.learner, self.ring, self.actor.actions, 0)
+        """Make a fresh rule of updates that has heard what it needs of the actor."""
+        rule = update_rule(self.recipe, self.learner, self.ring, self.actor.actions, 0)
+        for _ in range(self.ring.rows):
+            shape = (self.ring.environments, self.actor.actions)
+            rule.heard(torch.zeros(shape, device=self.ring.device))
+        return rule
 
 
 @dataclass(frozen=True)
@@ -57,8 +60,6 @@ class UpdateTimes:
 
     update: float
     """One gradient update, drawing its batch included: the median."""
-    preparation: float
-    """What precedes the updates of a rollout; 0 for learners with a replay memory."""
     measured_updates: int
     """How many updates the median is of."""
 
@@ -105,16 +106,11 @@ def measure_updates(bench: Bench, seconds: float) -> UpdateTimes:
     """Make updates for about so long: at least one, after one that is not counted."""
     keep_freed_memory()
     progress = bench.recipe.progress(0)
-    warm_up = bench.rule()
+    rule = bench.rule()
     with torch_threads(bench.hardware.threads):
-        _timed(bench.hardware, lambda: warm_up.update(progress))
-        rule, preparation = bench.rule(), 0.0
-        if isinstance(rule, OnPolicyUpdates):
-            preparation = _timed(bench.hardware, rule.prepare)
-        # Valuing a rollout may take the whole box; the updates after it still get a part.
-        box = max(seconds / 3, seconds - preparation)
-        times = _repeated(bench.hardware, lambda: rule.update(progress), box)
-    return UpdateTimes(statistics.median(times), preparation, len(times))
+        _timed(bench.hardware, lambda: rule.update(progress))
+        times = _repeated(bench.hardware, lambda: rule.update(progress), seconds)
+    return UpdateTimes(statistics.median(times), len(times))
 
 
 def measure_acting(bench: Bench, seconds: float) -> float:

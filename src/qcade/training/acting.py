@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from qcade.agent.actor import Actor
+from qcade.agent.actor import Actor, Choice
 from qcade.replay.frames import FrameRing
 from qcade.training.cuda_graph import Written
 from qcade.training.launching import make_launcher
-from qcade.types import DoubleArray, IntArray
+from qcade.types import DoubleArray
 
 
 class Acting:
@@ -19,12 +19,13 @@ class Acting:
         noise = [] if actor.noise is None else [actor.noise]
         self.launcher = make_launcher(actor.hardware, ring.storage, lambda: Written([], noise))
 
-    def act(self, epsilons: float | DoubleArray) -> IntArray:
-        """Choose an action in every environment: one epsilon or float64 [E] -> int64 [E]."""
-        return self.actor.choose(self._greedy, self.ring.environments, epsilons)
+    def act(self, epsilons: float | DoubleArray) -> Choice:
+        """Choose an action in every environment by one epsilon or float64 [E]."""
+        return self.actor.choose_by(self._values, self.ring.environments, epsilons)
 
-    def _greedy(self) -> Tensor:
-        return self.launcher.run("act", self._step, [()])["actions"]
+    def _values(self) -> Tensor:
+        # A copy, since the next launch writes over them and a rollout keeps them.
+        return self.launcher.run("act", self._step, [()])["q_values"].clone()
 
     def _step(self) -> dict[str, Tensor]:
-        return {"actions": self.actor.greedy(self.ring.newest())}
+        return {"q_values": self.actor.q_values(self.ring.newest())}

@@ -41,8 +41,9 @@ def run(training: Training) -> Iterator[Event]:
         yield open_environments(training)
     while training.frames < recipe.total_frames:
         frames_before = training.frames
-        actions = training.act()
+        actions, q_values = training.act()
         training.environments.send(actions)
+        training.updates.heard(q_values)
         training.update_all_due()
         step = training.environments.recv()
         seedings = seedings_due(

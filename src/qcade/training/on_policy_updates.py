@@ -1,10 +1,12 @@
 """Learning from rollouts: every environment plays T decisions, then they are learned from.
 
-The rollout lies in the frame ring like any other experience; its goals are worked out once, with
-the weights that it was played with, and then regressed to in shuffled minibatches.
+The rollout lies in the frame ring like any other experience; its goals are worked out once, from
+the values that it was played by, and then regressed to in shuffled minibatches.
 """
 
 from __future__ import annotations
+
+from collections import deque
 
 import torch
 from torch import Tensor
@@ -17,9 +19,6 @@ from qcade.training.launching import make_launcher
 from qcade.training.minibatches import Minibatch, as_cut, padded
 from qcade.types import Batch, Progress, Rollout
 
-CHUNK, GPU_CHUNK = 256, 4_096
-"""Observations valued at a time, so that memory stays small and caches warm, or a GPU busy."""
-
 
 class OnPolicyUpdates:
     """Makes the updates of an OnPolicyRecipe."""
@@ -29,6 +28,8 @@ class OnPolicyUpdates:
     ) -> None:
         self.recipe, self.learner, self.ring = recipe, learner, ring
         self.generator = torch.Generator().manual_seed(seed)
+        self._values: deque[Tensor] = deque(maxlen=recipe.rollouts.decisions + 1)
+        """Q-values of the newest rows' observations, as the actor saw them: [E, A] each."""
         self.launcher = make_launcher(learner.hardware, ring.storage, self._written)
         self._minibatches: list[Minibatch] = []
         """Made and used up in one row, from the end."""
@@ -40,6 +41,12 @@ class OnPolicyUpdates:
         if decided_rows == 0 or decided_rows % rollouts.decisions:
             return 0
         return rollouts.epochs * rollouts.minibatches
+
+    def heard(self, q_values: Tensor | None) -> None:
+        """Keep what the actor made of the newest observations: float32 [E, A], if it asked."""
+        if q_values is None:
+            q_values = self.learner.q_values(self.ring.newest())
+        self._values.append(q_values)
 
     def update(self, progress: Progress) -> dict[str, Tensor]:
         """Make one update from the next minibatch; return its metrics."""
@@ -101,34 +108,20 @@ class OnPolicyUpdates:
         return padded(parts, row, environment, goals, first_row, size)[::-1]
 
     def rollout(self, first_row: int) -> Rollout:
-        """Read the rollout that starts at a row, and value all its observations."""
+        """Read the rollout that starts at a row, with the values of all its observations."""
         count, gamma = self.recipe.rollouts.decisions, self.recipe.rollouts.gamma
-        environments = self.ring.environments
-        rows = torch.arange(first_row, first_row + count + 1, device=self.ring.device)
-        row = rows.repeat_interleave(environments)
-        environment = torch.arange(environments, device=self.ring.device).repeat(count + 1)
-        values = [
-            self.learner.q_values(self.ring.observations(*part))
-            for part in zip(_chunks(row), _chunks(environment), strict=True)
-        ]
+        values = torch.stack([*self._values])
         a_tm1, r_t, discount_t, is_transition = self.ring.steps(first_row, first_row + count)
-        return Rollout(
-            torch.cat(values).view(count + 1, environments, -1),
-            a_tm1,
-            r_t,
-            gamma * discount_t,
-            is_transition,
-        )
+        return Rollout(values, a_tm1, r_t, gamma * discount_t, is_transition)
 
     def tensors(self) -> dict[str, Tensor]:
         """Everything beside learner and ring that the next update depends on."""
-        return {"random": self.generator.get_state()}
+        values = {"values": torch.stack([*self._values])} if self._values else {}
+        return {"random": self.generator.get_state(), **values}
 
     def restore(self, tensors: dict[str, Tensor]) -> None:
         """Take back what `tensors` gave."""
         self.generator.set_state(tensors["random"])
-
-
-def _chunks(part: Tensor) -> tuple[Tensor, ...]:
-    size = CHUNK if part.device.type == "cpu" else GPU_CHUNK
-    return part.tensor_split(-(-len(part) // size))
+        self._values.clear()
+        if "values" in tensors:
+            self._values.extend(tensors["values"].to(self.ring.device))

@@ -115,6 +115,9 @@ class ReplayUpdates:
         self.launcher.forget()
         self._last_reset = updates
 
+    def heard(self, q_values: Tensor | None) -> None:
+        """Nothing: what is learned from is valued anew."""
+
     def tensors(self) -> dict[str, Tensor]:
         """Everything beside learner and ring that the next update depends on."""
         return {**self.sampler.tensors(), "last_reset": torch.tensor(self._last_reset)}

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from qcade.agent.actor import Actor
+from qcade.agent.actor import Actor, Choice
 from qcade.agent.learner import Learner
 from qcade.machine import Hardware, keep_freed_memory, resolve
 from qcade.networks.q_network import build_q_network
@@ -106,8 +106,8 @@ class Training:
         """Number of the row to come: one row a decision of all environments."""
         return self.ring.appended_rows
 
-    def act(self) -> IntArray:
-        """Choose an action in every environment: int64 [E]."""
+    def act(self) -> Choice:
+        """Choose an action in every environment."""
         return self.acting.act(self.epsilons)
 
     def update_all_due(self) -> None:

@@ -34,6 +34,10 @@ class UpdateRule(Protocol):
         """
         ...
 
+    def heard(self, q_values: Tensor | None) -> None:
+        """Hear what the actor made of the newest observations: float32 [E, A], if it asked."""
+        ...
+
     def tensors(self) -> dict[str, Tensor]:
         """Everything beside learner and ring that the next update depends on."""
         ...
