@@ -212,7 +212,8 @@ def test_an_update_from_a_padded_minibatch_is_that_from_the_minibatch() -> None:
                 torch.cat((part, part[:1].expand(size - count))) for part in (row, environment)
             ]
             wild = torch.cat((goal, torch.full((size - count,), 1e3)))
-            updates.step(*filled, wild, (torch.arange(size) < count) * (size / count))
+            weights = (torch.arange(size) < count) * (size / count)
+            updates.step(filled[0], filled[1], wild, weights)
         else:
             updates.step(row, environment, goal)
         steps.append(everything(training))

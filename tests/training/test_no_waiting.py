@@ -37,7 +37,7 @@ FROM_HOST = {"lift_fresh"}
 """Tensors made of Python's numbers, which a GPU would have to be sent."""
 
 
-class NoWaiting(TorchDispatchMode):
+class NoWaiting(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Refuses what would wait."""
 
     def __torch_dispatch__(
@@ -70,7 +70,7 @@ def refused() -> Iterator[Any]:
 
 def test_what_would_wait_is_seen() -> None:
     for action in refused():
-        with pytest.raises(AssertionError), NoWaiting():
+        with pytest.raises(AssertionError), NoWaiting():  # type: ignore[no-untyped-call]
             action()
 
 
@@ -87,7 +87,7 @@ def test_a_step_of_no_recipe_waits_for_the_device(name: str) -> None:
         inputs: tuple[Any, ...] = (3, torch.tensor(0.9, dtype=torch.float64), *numbers)
     else:
         inputs = updates._shuffled()[0]
-    with NoWaiting():
+    with NoWaiting():  # type: ignore[no-untyped-call]
         updates.step(*inputs)
         training.acting._step()
     training.close()

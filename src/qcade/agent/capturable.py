@@ -25,8 +25,11 @@ def make_capturable(optimizer: torch.optim.Optimizer) -> None:
 def fill_state(optimizer: torch.optim.Optimizer) -> None:
     """Give every parameter the state that its first step would make: zeros.
 
-    A captured step that made it would make it again at every replay.
+    A captured step that made it would make it again at every replay. RuntimeError for optimizers
+    of which this is not known.
     """
+    if not isinstance(optimizer, CAPTURABLE):
+        raise RuntimeError(f"{type(optimizer).__name__} may keep counts on the host")
     for group in optimizer.param_groups:
         for parameter in group["params"]:
             if not optimizer.state[parameter]:
@@ -35,11 +38,6 @@ def fill_state(optimizer: torch.optim.Optimizer) -> None:
                     "exp_avg": torch.zeros_like(parameter, memory_format=torch.preserve_format),
                     "exp_avg_sq": torch.zeros_like(parameter, memory_format=torch.preserve_format),
                 }
-
-
-def is_capturable(optimizer: torch.optim.Optimizer) -> bool:
-    """Whether steps of this optimizer can be captured."""
-    return all(group.get("capturable", False) for group in optimizer.param_groups)
 
 
 def state_tensors(optimizer: torch.optim.Optimizer) -> list[Tensor]:

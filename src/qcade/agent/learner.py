@@ -70,7 +70,9 @@ class Learner:
                 self.network.parameters(), self.optimizer_part.max_gradient_norm
             )
         self.optimizer.step()
-        return loss._replace(metrics={"loss": mean.detach(), **loss.metrics})
+        # Metrics that held on to this step's gradients would keep the next one from being captured.
+        metrics = {name: value.detach() for name, value in loss.metrics.items()}
+        return loss._replace(metrics={"loss": mean.detach(), **metrics})
 
     def finish(self, updates: int = 1) -> None:
         """Count updates that were made; the target network follows if it is time.
@@ -81,7 +83,10 @@ class Learner:
         self.target_rule.follow(self.target, self.network, self.updates)
 
     def written(self) -> list[Tensor]:
-        """The tensors that `step` writes into; the optimizer's are there from now on."""
+        """The tensors that `step` writes into; the optimizer's are there from now on.
+
+        RuntimeError if the optimizer is none whose steps can be captured.
+        """
         fill_state(self.optimizer)
         network = [*self.network.parameters(), *self.network.buffers()]
         return [*network, *state_tensors(self.optimizer)]

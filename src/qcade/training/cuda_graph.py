@@ -90,6 +90,21 @@ def disagreement(before: Saved, one: Saved, other: Saved) -> float:
     return worst
 
 
+class Place(NamedTuple):
+    """Where graphs are captured."""
+
+    stream: torch.cuda.Stream
+    """Rehearsed on as well, since libraries prepare themselves for each stream."""
+    pool: Any
+    """Their memory."""
+
+
+def make_place(device: torch.device) -> Place:
+    """Make a place of its own on a CUDA device."""
+    stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+    return Place(stream, torch.cuda.graph_pool_handle())
+
+
 class CapturedFunction:
     """A function on a CUDA device as a graph, with the tensors that its inputs are copied into."""
 
@@ -99,25 +114,26 @@ class CapturedFunction:
         inputs: Sequence[Tensor],
         written: Written,
         device: torch.device,
-        pool: Any = None,
+        place: Place | None = None,
     ) -> None:
         """Rehearse a function with some inputs, on any device, and capture it.
 
-        Graphs that never run side by side may share a memory `pool`. RuntimeError if the function
-        waits for the device or does something else that graphs cannot hold.
+        Graphs that never run side by side may share a `place`. RuntimeError if the function waits
+        for the device or does something else that graphs cannot hold.
         """
         self._function, self._written = function, written
-        with torch.cuda.device(device):
+        place = place or make_place(device)
+        # A capture that breaks off does not give the current stream back; this does.
+        with torch.cuda.device(device), torch.cuda.stream(torch.cuda.current_stream(device)):
             self._inputs = [tensor.to(device, copy=True) for tensor in inputs]
-            stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
-            self._rehearse(stream)
+            self._rehearse(place.stream)
             self._graph = torch.cuda.CUDAGraph()
             with warnings.catch_warnings():
                 # From PyTorch 2.12 on this may be deprecated, since it goes without saying.
                 warnings.simplefilter("ignore")
                 for generator in written.generators:
                     self._graph.register_generator_state(generator)
-            with torch.cuda.graph(self._graph, pool=pool, stream=stream):
+            with torch.cuda.graph(self._graph, pool=place.pool, stream=place.stream):
                 self._results = function(*self._inputs)
 
     def __call__(self, inputs: Sequence[Tensor]) -> Results:

@@ -11,7 +11,14 @@ from torch import Tensor
 
 from qcade.machine import Hardware
 from qcade.replay.storage import StorageKind
-from qcade.training.cuda_graph import CapturedFunction, Function, Results, Written
+from qcade.training.cuda_graph import (
+    CapturedFunction,
+    Function,
+    Place,
+    Results,
+    Written,
+    make_place,
+)
 
 Inputs: TypeAlias = tuple[Any, ...]
 """Tensors and numbers that one step is called with."""
@@ -75,7 +82,7 @@ class AsGraphs:
         self.largest_disagreement = 0.0
         """Between calls and replays, as far as they were compared."""
         self._graphs: dict[Hashable, CapturedFunction] = {}
-        self._pool: Any = None
+        self._place: Place | None = None
 
     def run(self, key: Hashable, step: Function, inputs: Sequence[Inputs]) -> Results:
         """Replay the graph of so many steps; the first time, capture and check it."""
@@ -95,18 +102,17 @@ class AsGraphs:
     def forget(self) -> None:
         """Drop all graphs; the next run of each step captures it anew."""
         self._graphs.clear()
-        # A pool whose graphs are all gone cannot be used again.
-        self._pool = None
+        # Memory whose graphs are all gone cannot be used again.
+        self._place = None
 
     def _capture(self, step: Function, count: int, stacked: list[Tensor]) -> CapturedFunction:
-        if self._pool is None:
-            self._pool = torch.cuda.graph_pool_handle()
+        self._place = self._place or make_place(self.hardware.device)
         graph = CapturedFunction(
             lambda *static: one_by_one(step, unstack(static, count)),
             stacked,
             self._written(),
             self.hardware.device,
-            self._pool,
+            self._place,
         )
         self.captures += 1
         difference = graph.check()
@@ -120,7 +126,7 @@ class AsGraphs:
         self._graphs.clear()
         first_line = reason.partition("\n")[0]
         warnings.warn(
-            f"{first_line}: going on without, which is slower; --compute.graphs False says so "
+            f"{first_line}: going on without, which is slower; --compute.graphs False does so "
             "from the start",
             RuntimeWarning,
             stacklevel=4,
