@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections.abc import Hashable, Sequence
 
 import pytest
 import torch
 from torch import Tensor
 
+from qcade.agent.capturable import fill_state, make_capturable, state_tensors
 from qcade.agent.resets import ShrinkAndPerturb
 from qcade.agent.targets import HardCopy
 from qcade.algorithms.double_c51 import DoubleC51
@@ -234,3 +236,41 @@ def test_only_a_cuda_device_with_its_frames_in_its_own_memory_gets_graphs() -> N
         make_launcher(Hardware(cuda, torch.float32, 1, False), "raw", nothing), Eagerly
     )
     assert isinstance(make_launcher(Hardware(cpu, torch.float32, 1), "raw", nothing), Eagerly)
+
+
+def test_what_cannot_be_captured_is_said_once_and_called() -> None:
+    learner = played(small_recipe("dqn")).learner
+    learner.optimizer = torch.optim.SGD(learner.network.parameters(), lr=1.0)
+    launcher = AsGraphs(
+        Hardware(torch.device("cuda"), torch.float32, 1), lambda: Written(learner.written(), [])
+    )
+
+    def step(value: float) -> Results:
+        return {"square": torch.tensor(value**2)}
+
+    with pytest.warns(RuntimeWarning, match=r"captured.*SGD may keep counts on the host.*without"):
+        first = launcher.run("any", step, [(2.0,), (3.0,)])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        second = launcher.run("any", step, [(4.0,)])
+    assert (float(first["square"]), float(second["square"])) == (13.0, 16.0)
+    assert launcher.is_refused
+    assert launcher.captures == 0
+
+
+def test_optimizers_are_given_what_their_first_step_would_make() -> None:
+    for optimizer in (torch.optim.Adam, torch.optim.AdamW, torch.optim.RAdam):
+        weights = [torch.nn.Parameter(torch.tensor([1.0, -2.0])) for _ in range(2)]
+        filled, lazy = (optimizer([weight], lr=0.1) for weight in weights)
+        fill_state(filled)
+        for each, weight in zip((filled, lazy), weights, strict=True):
+            for _ in range(8):
+                weight.grad = torch.tensor([0.5, 3.0]) * weight.detach()
+                each.step()
+        assert torch.equal(*weights)
+        for mine, theirs in zip(state_tensors(filled), state_tensors(lazy), strict=True):
+            assert torch.equal(mine, theirs)
+    make_capturable(filled)
+    [group] = filled.param_groups
+    assert group["capturable"]
+    assert (group["lr"].dtype, float(group["lr"])) == (torch.float32, pytest.approx(0.1))

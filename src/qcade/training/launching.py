@@ -106,11 +106,12 @@ class AsGraphs:
         self._place = None
 
     def _capture(self, step: Function, count: int, stacked: list[Tensor]) -> CapturedFunction:
+        written = self._written()
         self._place = self._place or make_place(self.hardware.device)
         graph = CapturedFunction(
             lambda *static: one_by_one(step, unstack(static, count)),
             stacked,
-            self._written(),
+            written,
             self.hardware.device,
             self._place,
         )
