@@ -273,4 +273,5 @@ def test_optimizers_are_given_what_their_first_step_would_make() -> None:
     make_capturable(filled)
     [group] = filled.param_groups
     assert group["capturable"]
-    assert (group["lr"].dtype, float(group["lr"])) == (torch.float32, pytest.approx(0.1))
+    assert group["lr"].dtype is torch.float32
+    assert float(group["lr"]) == pytest.approx(0.1)
