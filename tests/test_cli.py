@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from qcade.agent.resets import ShrinkAndPerturb
 from qcade.machine import available_memory_bytes
+from qcade.options import parse_train
 from qcade.recipe import Replay, ReplayRecipe
-from qcade.recipe_json import to_json
+from qcade.recipe_json import flatten, to_json
 from qcade.recipes import make_recipe, recipe_names
 from qcade.recipes.dqn import dqn
 from qcade.runs.needs import fitted, predict_needs
@@ -162,6 +164,49 @@ def test_recipes_can_be_shown_edited_and_trained(
     assert answer.code == 0
     written = json.loads((tmp_path / "d" / "recipe.json").read_text())
     assert (written["total_frames"], written["seed"]) == (16, 5)
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_every_option_that_is_shown_of_a_recipe_can_be_given(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = make_recipe(name, "pong")
+    lines = [line.split() for line in qcade(f"recipes {name}", capsys).out.splitlines()[2:-2]]
+    options = {words[0]: words[-1] for words in lines if words[-1].startswith("--")}
+    figures = flatten(to_json(recipe))
+    assert [words[0] for words in lines] == [*figures]
+    # Given with the very figures that the recipe has, they change nothing.
+    words = ["pong", "--recipe", name]
+    for path, option in options.items():
+        value = figures[path]
+        words += [option, *map(str, value if isinstance(value, list) else [value])]
+    assert parse_train(words)[1] == recipe
+    without = {path for path in figures if not path.endswith("kind")} - options.keys()
+    assert without == figures.keys() & {"resets", "replay.horizon"}
+    assert all(figures[path] is None for path in without)
+
+
+def test_figures_of_a_part_that_may_be_missing_have_options_where_it_is_there() -> None:
+    recipe = parse_train("pong --recipe bbf --resets.period-updates 7".split())[1]
+    assert isinstance(recipe, ReplayRecipe)
+    assert recipe.resets == ShrinkAndPerturb(7, last_update=160_000, torso_kept=0.5)
+
+
+def test_the_overview_names_every_word_that_may_come_first(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    overview = qcade("--help", capsys).out
+    for word in ("train", "resume", "fork", "attach", "stop", "--import", "--version"):
+        assert f"  qcade {word} " in overview
+    assert qcade("--version", capsys).out.startswith("qcade ")
+
+
+def test_attach_and_stop_say_each_what_they_do(capsys: pytest.CaptureFixture[str]) -> None:
+    attach, stop = (qcade(f"{command} --help", capsys).out for command in ("attach", "stop"))
+    assert "Watch a run" in attach
+    assert "checkpoint" not in attach
+    assert "save a checkpoint and stop" in stop
+    assert "Watch" not in stop
 
 
 def test_games_lists_all_of_them(capsys: pytest.CaptureFixture[str]) -> None:

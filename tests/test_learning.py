@@ -20,6 +20,7 @@ from qcade.recipes.catch import catch
 from qcade.recipes.dqn import dqn
 from qcade.training.loop import run
 from qcade.training.state import Training
+from qcade.types import IntArray, TimeStep
 
 from command import TINY_CATCH, metrics_without_time, qcade
 
@@ -71,8 +72,28 @@ def test_two_processes_with_the_same_seed_write_the_same_metrics(
 def test_scores_of_games_with_lives_are_whole_games() -> None:
     recipe = dataclasses.replace(dqn("breakout"), total_frames=16_000, environments=4)
     training = Training(recipe)
-    lengths = [e.length_decisions for e in run(training) if isinstance(e, EpisodeEnded)]
+    arrived: list[TimeStep] = []
+    remember = training.remember
+
+    def listening(step: TimeStep, actions: IntArray) -> None:
+        arrived.append(step)
+        remember(step, actions)
+
+    training.remember = listening  # type: ignore[method-assign]
+    ended = [event for event in run(training) if isinstance(event, EpisodeEnded)]
     training.close()
+    lengths = [event.length_decisions for event in ended]
+    for event in ended:
+        i, last = event.environment, event.first_row + event.length_decisions
+        game = arrived[event.first_row + 1 : last + 1]
+        opens = [step.first[i] for step in arrived[event.first_row : last + 2]]
+        assert opens == [True, *[False] * len(game), True]
+        # Four lives are lost on the way, and the fifth at the end; every raw point counts.
+        lost = [number for number, step in enumerate(game, 1) if step.discount[i] == 0]
+        assert len(lost) == 5
+        assert lost[-1] == len(game)
+        assert event.score == sum(step.reward[i] for step in game)
+    assert max(event.score for event in ended) > 1
     rows = torch.arange(training.ring.appended_rows - 1)
     lost_lives = 0
     for environment in range(4):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import typing
 from pathlib import Path
 
 import av
@@ -133,6 +134,16 @@ def test_the_examples_of_the_library_page_run(
     # Whole modules are tested as modules: tests/recipes/test_own_algorithm.py.
     for example in [e for e in examples if not e.startswith('"""')]:
         exec(compile(example, "docs/library.md", "exec"), {})
+
+
+def test_every_event_is_exported_and_on_the_library_page() -> None:
+    page = (ROOT / "docs" / "library.md").read_text()
+    for event in typing.get_args(qcade.Event):
+        assert getattr(qcade, event.__name__) is event
+        assert event.__name__ in qcade.__all__
+        assert f"\n| `{event.__name__}` | " in page
+    recipe = qcade.make_recipe("catch", "catch")
+    assert isinstance(next(iter(qcade.train(recipe))), qcade.Started)
 
 
 def test_a_rom_file_and_a_gymnasium_id_train(

@@ -11,7 +11,14 @@ from pathlib import Path
 from qcade.agent.agent import Agent
 from qcade.recipe import OnPolicyRecipe, Recipe, ReplayRecipe
 from qcade.recipes import make_recipe, recipe_names
-from qcade.training.events import Advanced, CheckpointDue, EpisodeEnded, Event, Updated
+from qcade.training.events import (
+    Advanced,
+    CheckpointDue,
+    EpisodeEnded,
+    Event,
+    Started,
+    Updated,
+)
 from qcade.training.loop import train
 from qcade.types import QcadeError
 
@@ -25,6 +32,7 @@ __all__ = [
     "QcadeError",
     "Recipe",
     "ReplayRecipe",
+    "Started",
     "Updated",
     "load",
     "make_recipe",

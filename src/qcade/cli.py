@@ -225,24 +225,28 @@ class RecipesOptions:
 
 def show_recipes(words: list[str]) -> None:
     """Show the recipes, or every figure of one"""
-    from qcade.recipe_json import flatten
+    from qcade.recipe_json import absent_parts, flatten
     from qcade.recipes import recipe_names, summary
 
     options = parse(RecipesOptions, "recipes", words)
     if options.name is None:
         for name in recipe_names():
             screen.print(f"  {name:<16} {summary(find_recipe(name))}", markup=False)
-        screen.print("\nqcade recipes NAME shows every figure; any of them can be overridden.")
+        screen.print("\nqcade recipes NAME shows every figure and the option that changes it.")
         return
     function = find_recipe(options.name)
-    recipe = to_json(function(options.game))
+    recipe = function(options.game)
+    figures = to_json(recipe)
     if options.json:
-        print(json.dumps(recipe, indent=2))
+        print(json.dumps(figures, indent=2))
         return
     screen.print(f"{options.name}: {summary(function)}\n", markup=False)
-    for path, value in flatten(recipe).items():
-        option = "" if path.endswith("kind") else f"--{path.replace('_', '-')}"
-        screen.print(f"  {path:<36} {value!s:<48} {option}", markup=False)
+    absent = absent_parts(recipe)
+    for path, value in flatten(figures).items():
+        is_figure = path not in absent and path.split(".")[-1] != "kind"
+        option = f"--{path.replace('_', '-')}" if is_figure else ""
+        screen.print(f"  {path:<36} {value!s:<48} {option}".rstrip(), markup=False)
+    screen.print("\nThe kind of a part is changed in a copy of --json, or in Python.")
 
 
 @dataclass(frozen=True)
@@ -342,7 +346,11 @@ def _print_overview() -> None:
     screen.print("qcade trains agents of the DQN family to play Atari games from pixels.\n")
     for name, command in COMMANDS.items():
         screen.print(f"  qcade {name:<10} {command.__doc__}")
-    screen.print("\nqcade COMMAND --help tells more. Start with: qcade train pong")
+    screen.print(
+        "\n  qcade --import MODULE COMMAND ...  first import a module that a run has classes of\n"
+        "  qcade --version                    print the version\n\n"
+        "qcade COMMAND --help tells more. Start with: qcade train pong"
+    )
 
 
 def _print_version() -> None:

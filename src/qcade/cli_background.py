@@ -44,8 +44,8 @@ def show_runs(words: list[str]) -> None:
 
 
 @dataclass(frozen=True)
-class OneRunOptions:
-    """Watch a run, or ask it to save and stop."""
+class AttachOptions:
+    """Watch a run that trains elsewhere until it ends; Ctrl-C leaves the run alone."""
 
     run: RunPath
     """The run directory."""
@@ -56,11 +56,19 @@ def attach(words: list[str]) -> None:
     from qcade.runs.attaching import attach as watch
     from qcade.runs.background import what_next
 
-    path = parse(OneRunOptions, "attach", words).run
+    path = parse(AttachOptions, "attach", words).run
     try:
         screen.print(f"{path}: {what_next(watch(path, screen))}")
     except KeyboardInterrupt:
         screen.print(f"Left; the run goes on. `qcade stop {path}` stops it.")
+
+
+@dataclass(frozen=True)
+class StopOptions:
+    """Ask a run to save a checkpoint and stop, and wait until it has."""
+
+    run: RunPath
+    """The run directory."""
 
 
 def stop(words: list[str]) -> None:
@@ -68,7 +76,7 @@ def stop(words: list[str]) -> None:
     from qcade.runs.background import stop as stop_run
     from qcade.runs.background import what_next
 
-    path = parse(OneRunOptions, "stop", words).run
+    path = parse(StopOptions, "stop", words).run
     screen.print(f"{path}: {what_next(stop_run(path))}")
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 import torch
@@ -223,6 +224,8 @@ class TargetNetwork(abc.ABC):
         return True
 
 
+# A dataclass only so that the command line offers the fields of a part that may also be None.
+@dataclass(frozen=True)
 class Resets(abc.ABC):
     """When and how far weights are taken back to fresh ones, against the loss of plasticity."""
 

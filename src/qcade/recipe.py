@@ -114,7 +114,8 @@ class Compute:
     device: str = "auto"
     """auto, cpu, cuda, cuda:1 or mps; auto takes a GPU if there is one."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Arithmetic of the networks; auto is bfloat16 where the hardware has it. Weights: float32."""
+    """Arithmetic of the networks; auto is bfloat16 where the hardware has it and gets it right.
+    Weights: float32."""
     threads: Count = 0
     """Processor threads for the learner and for the emulators; 0 for all cores."""
     graphs: bool = True

@@ -60,6 +60,24 @@ def flatten(data: JSON, path: str = "") -> dict[str, JSON]:
     return flat
 
 
+def absent_parts(part: Any, path: str = "") -> set[str]:
+    """Dotted paths of the parts that a recipe does without: None where a part could be."""
+    hints = typing.get_type_hints(type(part))
+    absent: set[str] = set()
+    for item in dataclasses.fields(part):
+        where = f"{path}.{item.name}" if path else item.name
+        value = getattr(part, item.name)
+        if dataclasses.is_dataclass(value):
+            absent |= absent_parts(value, where)
+        elif value is None and any(map(_is_part, typing.get_args(hints[item.name]))):
+            absent.add(where)
+    return absent
+
+
+def _is_part(choice: Any) -> bool:
+    return dataclasses.is_dataclass(choice) or inspect.isabstract(choice)
+
+
 def _part_from_json(data: dict[str, JSON], expected: Any, where: str) -> Any:
     cls = _part_class(data.get("kind"), expected, where)
     hints = typing.get_type_hints(cls, include_extras=True)

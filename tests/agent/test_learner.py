@@ -2,59 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from qcade.agent.learner import Learner
 from qcade.agent.optimizers import Adam
-from qcade.agent.resets import ShrinkAndPerturb
-from qcade.agent.targets import HardCopy, MovingAverage, NoTarget
+from qcade.agent.targets import HardCopy
 from qcade.algorithms.double_dqn import DoubleDQN
 from qcade.algorithms.dqn import DQN
-from qcade.machine import Hardware
 from qcade.networks.heads import ScalarHead
 from qcade.networks.q_network import QNetwork
 from qcade.networks.streams import Plain
 from qcade.parts import Algorithm, OptimizerPart, TargetNetwork
 from qcade.types import Batch
 
-CPU = Hardware(torch.device("cpu"), torch.float32, 1)
-PIXELS, ACTIONS, BATCH = 8, 3, 6
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    # Networks as small as these only wait for a second thread, and long where cores are busy.
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-@dataclass(frozen=True)
-class PlainSGD(OptimizerPart):
-    """Moves by exactly minus the gradient, so that steps show gradients."""
-
-    max_gradient_norm: float | None = None
-
-    def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-        return torch.optim.SGD(parameters, lr=1.0)
-
-
-def batch_of(seed: int, size: int = BATCH) -> Batch:
-    generator = torch.Generator().manual_seed(seed)
-    shape = (size, 2, 2, 2)
-    return Batch(
-        s_tm1=torch.randint(256, shape, generator=generator).to(torch.uint8),
-        a_tm1=torch.randint(ACTIONS, (size,), generator=generator),
-        r_t=torch.randn(size, generator=generator),
-        discount_t=0.9 * torch.rand(size, generator=generator),
-        s_t=torch.randint(256, shape, generator=generator).to(torch.uint8),
-    )
+from learners import (
+    ACTIONS,
+    BATCH,
+    CPU,
+    PIXELS,
+    PlainSGD,
+    assert_alike,
+    batch_of,
+    flat,
+    step_of,
+    take_over,
+)
 
 
 def only(batch: Batch, i: int) -> Batch:
@@ -80,31 +54,6 @@ def learner_of(
         target or HardCopy(period_updates=1_000),
         CPU,
     )
-
-
-def flat(module: nn.Module) -> Tensor:
-    return nn.utils.parameters_to_vector(module.parameters()).detach().clone()
-
-
-def step_of(learner: Learner, batch: Batch, importance: Tensor | None = None) -> Tensor:
-    before = flat(learner.network)
-    learner.update(batch, importance)
-    return flat(learner.network) - before
-
-
-def take_over(learner: Learner, other: Learner) -> None:
-    """Bring a learner to the state of another one, sharing nothing with it."""
-    tensors = {name: tensor.clone() for name, tensor in other.tensors().items()}
-    learner.network.load_state_dict(other.network.state_dict())
-    learner.restore(tensors, other.updates)
-
-
-def assert_alike(one: Learner, other: Learner, updates: range) -> None:
-    for update in updates:
-        losses = [each.update(batch_of(update)).per_sample for each in (one, other)]
-        assert torch.equal(losses[0], losses[1])
-    assert torch.equal(flat(one.network), flat(other.network))
-    assert torch.equal(flat(one.target), flat(other.target))
 
 
 @pytest.mark.parametrize("algorithm", [DQN(), DoubleDQN(error="squared")], ids=repr)
@@ -239,162 +188,3 @@ def test_the_state_of_another_network_is_refused() -> None:
     )
     with pytest.raises(RuntimeError, match="size mismatch"):
         other.restore(learner.tensors(), updates=1)
-
-
-def deep_network(seed: int, noisy_sigma: float | None = None) -> QNetwork:
-    """A network whose torso has weights as well."""
-    torch.manual_seed(seed)
-    torso = nn.Sequential(nn.Conv2d(2, 3, 1), nn.ReLU())
-    head = ScalarHead(Plain(hidden=8, noisy_sigma=noisy_sigma).build(12, ACTIONS, 1))
-    return QNetwork(torso, head)
-
-
-def deep_learner(
-    seed: int, optimizer: OptimizerPart | None = None, target: TargetNetwork | None = None
-) -> Learner:
-    part = optimizer or Adam(learning_rate=1e-2)
-    return Learner(deep_network(seed), DQN(), part, target or MovingAverage(rate=0.1), CPU)
-
-
-def copies(module: nn.Module) -> dict[str, Tensor]:
-    return {name: parameter.detach().clone() for name, parameter in module.named_parameters()}
-
-
-def memory_of(learner: Learner) -> dict[str, dict[str, Tensor]]:
-    """What the optimizer remembers of each parameter that it has seen."""
-    state = learner.optimizer.state
-    return {
-        name: {slot: value.clone() for slot, value in state[parameter].items()}
-        for name, parameter in learner.network.named_parameters()
-        if parameter in state
-    }
-
-
-RESETS = ShrinkAndPerturb(torso_kept=0.75)
-TORSO = {"torso.0.weight", "torso.0.bias"}
-
-
-def test_a_reset_brings_both_networks_to_the_same_fresh_weights() -> None:
-    learner, fresh = deep_learner(1), deep_network(9)
-    for update in range(5):
-        learner.update(batch_of(update))
-    networks, new = (learner.network, learner.target), copies(fresh)
-    before = [copies(network) for network in networks]
-    assert not torch.equal(before[0]["torso.0.weight"], before[1]["torso.0.weight"])
-    learner.reset(RESETS, fresh)
-    for network, old in zip(networks, before, strict=True):
-        for name, parameter in network.named_parameters():
-            kept = 0.75 if name in TORSO else 0.0
-            expected = kept * old[name] + (1 - kept) * new[name]
-            torch.testing.assert_close(parameter.detach(), expected)
-            if name not in TORSO:
-                assert torch.equal(parameter, new[name])
-    # The fresh network stays as it was, now and when learning goes on.
-    learner.update(batch_of(6))
-    assert all(torch.equal(new[name], now) for name, now in fresh.named_parameters())
-    assert not any(parameter.requires_grad for parameter in learner.target.parameters())
-
-
-def test_without_a_target_network_a_reset_is_made_once() -> None:
-    learner, fresh = deep_learner(1, target=NoTarget()), deep_network(9)
-    old, new = copies(learner.network)["torso.0.weight"], copies(fresh)["torso.0.weight"]
-    learner.reset(RESETS, fresh)
-    now = copies(learner.network)["torso.0.weight"]
-    torch.testing.assert_close(now, 0.75 * old + 0.25 * new)
-
-
-def test_a_reset_forgets_what_the_optimizer_knew_of_renewed_weights_alone() -> None:
-    learner = deep_learner(1)
-    for update in range(5):
-        learner.update(batch_of(update))
-    before = memory_of(learner)
-    assert before.keys() == copies(learner.network).keys()
-    learner.reset(RESETS, deep_network(9))
-    after = memory_of(learner)
-    assert after.keys() == TORSO
-    for name in TORSO:
-        assert after[name]["step"].item() == 5
-        assert float(after[name]["exp_avg"].abs().max()) > 0
-        for slot in ("step", "exp_avg", "exp_avg_sq"):
-            assert torch.equal(after[name][slot], before[name][slot])
-
-
-def test_the_update_after_a_reset_is_the_first_one_of_what_is_new() -> None:
-    learner = deep_learner(1, Adam(learning_rate=1e-2, max_gradient_norm=None))
-    for update in range(5):
-        learner.update(batch_of(update))
-    learner.reset(RESETS, deep_network(9))
-    before = copies(learner.network)
-    learner.update(batch_of(6))
-    for name, parameter in learner.network.named_parameters():
-        assert parameter.grad is not None
-        # Adam's first step: the step size along each gradient's sign.
-        first = before[name] - 1e-2 * parameter.grad / (parameter.grad.abs() + 1e-8)
-        is_first = torch.allclose(parameter, first, atol=1e-5)
-        assert is_first == (name not in TORSO), name
-    steps = {name: int(slots["step"]) for name, slots in memory_of(learner).items()}
-    assert steps == {name: 6 if name in TORSO else 1 for name in before}
-    assert learner.updates == 6
-
-
-@pytest.mark.parametrize("target", [MovingAverage(rate=0.1), HardCopy(period_updates=4)], ids=repr)
-@pytest.mark.parametrize("decay", [0.0, 0.1])
-def test_a_learner_restored_right_after_a_reset_goes_on_bit_for_bit(
-    target: TargetNetwork, decay: float
-) -> None:
-    optimizer = Adam(learning_rate=1e-2, weight_decay=decay)
-    uninterrupted, resumed = (deep_learner(seed, optimizer, target) for seed in (1, 2))
-    for update in range(5):
-        uninterrupted.update(batch_of(update))
-        # What the other one remembers of weights that were renewed must go as well.
-        resumed.update(batch_of(100 + update))
-    uninterrupted.reset(RESETS, deep_network(9))
-    take_over(resumed, uninterrupted)
-    assert memory_of(resumed).keys() == TORSO
-    assert_alike(uninterrupted, resumed, range(5, 12))
-
-
-def noisy_learner(noise: torch.Generator | None, seed: int = 1) -> Learner:
-    network = deep_network(seed, noisy_sigma=0.5)
-    rule = HardCopy(period_updates=3)
-    return Learner(network, DoubleDQN(), Adam(learning_rate=1e-2), rule, CPU, noise)
-
-
-def seeded(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
-def test_noise_of_an_update_follows_from_the_generators_state() -> None:
-    noises = (seeded(1), seeded(1), seeded(2), None)
-    steps = [step_of(noisy_learner(noise), batch_of(3)) for noise in noises]
-    assert torch.equal(steps[0], steps[1])
-    assert not torch.allclose(steps[0], steps[2])
-    assert not torch.allclose(steps[0], steps[3])
-
-
-def test_every_update_and_every_look_at_values_draws_noise_anew() -> None:
-    learner, batch = noisy_learner(seeded(1)), batch_of(3)
-    first, second = learner.q_values(batch.s_tm1), learner.q_values(batch.s_tm1)
-    assert float((first - second).abs().min()) > 1e-6
-    again = noisy_learner(seeded(1))
-    assert torch.equal(again.q_values(batch.s_tm1), first)
-    quiet = noisy_learner(None)
-    assert torch.equal(quiet.q_values(batch.s_tm1), quiet.q_values(batch.s_tm1))
-
-
-def test_the_global_generator_is_left_alone() -> None:
-    learner, before = noisy_learner(seeded(1)), torch.get_rng_state()
-    learner.update(batch_of(3))
-    learner.q_values(batch_of(3).s_tm1)
-    assert torch.equal(torch.get_rng_state(), before)
-
-
-def test_a_learner_goes_on_bit_for_bit_with_the_generator_restored() -> None:
-    noise, other_noise = seeded(1), seeded(2)
-    uninterrupted, resumed = noisy_learner(noise, 1), noisy_learner(other_noise, 2)
-    for update in range(4):
-        uninterrupted.update(batch_of(update))
-    take_over(resumed, uninterrupted)
-    other_noise.set_state(noise.get_state())
-    assert_alike(uninterrupted, resumed, range(4, 10))
-    assert torch.equal(noise.get_state(), other_noise.get_state())

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from qcade.networks.torsos.coarse import Coarse
 from qcade.networks.torsos.hadamax import Hadamax, HadamaxBlock, pad_same
 from qcade.networks.torsos.impala import Impala, ResidualBlock
 from qcade.networks.torsos.nature import Nature
@@ -46,6 +47,8 @@ def random(seed: int, *shape: int) -> Tensor:
         (Hadamax(), SQUARE, (64, 11, 11)),
         (Hadamax(), TALL, (64, 14, 10)),
         (Renormalized(Small()), SQUARE, (64, 3, 3)),
+        (Coarse(), (4, 42, 42), (32, 5, 5)),
+        (Coarse(), SQUARE, (32, 12, 12)),
     ],
     ids=repr,
 )
@@ -69,6 +72,8 @@ def test_sizes_of_maps(
         # 32 * 4 * 25 + 32, 64 * 32 * 25 + 64.
         (Small(), 3_232 + 51_264),
         (Small(normalization="channel"), 54_496 + 2 * 96),
+        # 32 * 4 * 25 + 32, 32 * 32 * 16 + 32, 2 * 64.
+        (Coarse(normalization="channel"), 3_232 + 16_416 + 128),
         # A stage is 9 * in * out + out once and 9 * out * out + out four times.
         (Impala(), (592 + 4 * 2_320) + (4_640 + 4 * 9_248) + 5 * 9_248),
         (
@@ -88,7 +93,8 @@ def test_numbers_of_weights(torso: Torso, weights: int) -> None:
 def test_torsos_end_in_their_own_activation() -> None:
     frames = 20 * torch.rand(2, 4, 84, 84, generator=torch.Generator().manual_seed(1))
     lowest = {}
-    for torso in (Nature(), Small(), Impala(), Impala(pooled_side=40), TutorialTorso()):
+    relus = (Nature(), Small(), Coarse(), Impala(), Impala(pooled_side=40))
+    for torso in (*relus, TutorialTorso()):
         torch.manual_seed(0)
         lowest[torso] = float(torso.build(4, 84, 84)(frames).detach().min())
     elu = lowest.pop(TutorialTorso())
@@ -102,6 +108,7 @@ def test_torsos_end_in_their_own_activation() -> None:
         (Nature(normalization="channel"), (1,), 3),
         (Nature(normalization="layer"), (1, 2, 3), 3),
         (Small(normalization="channel"), (1,), 2),
+        (Coarse(normalization="channel"), (1,), 2),
     ],
     ids=repr,
 )
@@ -126,7 +133,13 @@ def kernels(module: nn.Module) -> list[Tensor]:
 
 @pytest.mark.parametrize(
     ("torso", "gain"),
-    [(Nature(), 2.0), (Small(), 2.0), (Impala(width=2), 1.0), (Hadamax(), 1.0)],
+    [
+        (Nature(), 2.0),
+        (Small(), 2.0),
+        (Coarse(), 2.0),
+        (Impala(width=2), 1.0),
+        (Hadamax(), 1.0),
+    ],
     ids=repr,
 )
 def test_initial_kernels_keep_the_variance_that_their_activation_asks_for(

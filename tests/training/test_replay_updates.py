@@ -9,16 +9,21 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from qcade.agent.learner import Learner
 from qcade.agent.resets import ShrinkAndPerturb
 from qcade.networks.q_network import build_q_network
 from qcade.recipe import Horizon, Replay, ReplayRecipe, Updates
+from qcade.recipes import make_recipe
 from qcade.recipes.dqn import dqn
+from qcade.replay.frames import FrameRing
 from qcade.replay.prioritized import Prioritized, PrioritizedSampler
 from qcade.training.events import Advanced
 from qcade.training.loop import run
 from qcade.training.replay_updates import ReplayUpdates, horizon_at
 from qcade.training.state import Training
 from qcade.types import Batch, Drawn
+
+from learners import CPU, deep_network
 
 
 def small(**changes: object) -> ReplayRecipe:
@@ -159,6 +164,25 @@ def test_a_reset_halves_the_torso_and_renews_the_rest() -> None:
 def test_resets_come_at_their_time_and_end() -> None:
     resets = ShrinkAndPerturb(period_updates=10, last_update=20)
     assert [n for n in range(1, 50) if resets.is_due(n)] == [10, 20]
+
+
+def test_bbf_resets_at_the_decisions_that_its_page_names() -> None:
+    recipe = make_recipe("bbf", "pong")
+    assert isinstance(recipe, ReplayRecipe)
+    assert recipe.resets is not None
+    ring = FrameRing(32, recipe.environments, 1, 1, recipe.stack)
+    learner = Learner(deep_network(1), recipe.algorithm, recipe.optimizer, recipe.target, CPU)
+    rule = ReplayUpdates(recipe, learner, ring, actions=3, seed=1)
+    updates, found = 0, []
+    for decisions in range(recipe.total_frames // recipe.game.frames_per_decision):
+        # The row that opens the games, and one for every decision.
+        ring.start_at(decisions + 1, opening_row=0)
+        for _ in range(rule.due(decisions)):
+            updates += 1
+            if recipe.resets.is_due(updates):
+                found.append(decisions + 1)
+    assert found == [22_000, 42_000, 62_000, 82_000]
+    assert updates == 2 * (100_000 - 2_000)
 
 
 def test_a_reset_in_training_starts_optimizer_and_horizon_anew_and_keeps_the_torsos() -> None:

@@ -24,6 +24,8 @@ class Adam(OptimizerPart):
     """Longer gradients are scaled down to this norm; None leaves them."""
     weight_decay: NotNegative = 0.0
     """Part of every weight that an update takes away, times the step size; biases are spared."""
+    anneals: bool = False
+    """Whether the step size falls along a straight line to 0 at the end of the run."""
 
     def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         """Make the optimizer of these parameters."""
@@ -35,6 +37,10 @@ class Adam(OptimizerPart):
             {"params": [p for p in every if p.ndim <= 1], "weight_decay": 0.0},
         ]
         return torch.optim.AdamW(groups, lr=self.learning_rate, eps=self.epsilon, fused=True)
+
+    def learning_rate_at(self, progress: Progress) -> float | None:
+        """The step size at some point of the run."""
+        return self.learning_rate * (1.0 - progress.fraction) if self.anneals else None
 
 
 @dataclass(frozen=True)
@@ -52,7 +58,8 @@ class RAdam(OptimizerPart):
 
     def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         """Make the optimizer of these parameters."""
-        return torch.optim.RAdam(parameters, lr=self.learning_rate, eps=self.epsilon)
+        # PyTorch has no fused one; by itself it takes one call a tensor on a processor.
+        return torch.optim.RAdam(parameters, lr=self.learning_rate, eps=self.epsilon, foreach=True)
 
     def learning_rate_at(self, progress: Progress) -> float | None:
         """The step size at some point of the run."""

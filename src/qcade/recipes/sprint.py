@@ -1,0 +1,33 @@
+"""sprint: the least time to good play on a few processor cores."""
+
+from __future__ import annotations
+
+from qcade.agent.exploration import LinearEpsilon
+from qcade.agent.optimizers import Adam
+from qcade.algorithms.pqn import PQN
+from qcade.games.atari import Atari
+from qcade.games.catch import Catch
+from qcade.networks.streams import Plain
+from qcade.networks.torsos.coarse import Coarse
+from qcade.recipe import OnPolicyRecipe, Rollouts
+from qcade.recipes._games import sized
+
+
+def sprint(game: str) -> OnPolicyRecipe:
+    """PQN with longer traces on frames of half the size, for minutes instead of days.
+
+    Figures: found by experiment, docs/results/sprint.md.
+    """
+    return sized(
+        OnPolicyRecipe(
+            name="sprint",
+            game=Catch(cell_pixels=6) if game == "catch" else Atari(game, height=42, width=42),
+            torso=Coarse(normalization="channel"),
+            algorithm=PQN(streams=Plain(hidden=256, normalization="layer"), trace_decay=0.9),
+            exploration=LinearEpsilon(end=0.01, decay_decisions=100_000),
+            optimizer=Adam(learning_rate=3e-4, anneals=True),
+            rollouts=Rollouts(decisions=32, epochs=2, minibatches=32),
+            environments=32,
+            total_frames=2_400_000,
+        )
+    )
