@@ -126,7 +126,8 @@ def floor_alone(conditions: Conditions, floor: Floor) -> dict[str, Any]:
         learner = _channels_last(learner, recipe, hardware)
     sampler = recipe.replay.sampling.build(bench.ring.rows, ENVIRONMENTS, device, seed=0)
     draws = [
-        sampler.sample(bench.ring, BATCH_SIZE, 1, recipe.progress(0)) for _ in range(READY_BATCHES)
+        sampler.draw(sampler.prepare(bench.ring, BATCH_SIZE, 1, recipe.progress(0)))
+        for _ in range(READY_BATCHES)
     ]
     batches = [bench.ring.gather(d.row, d.environment, 1, recipe.replay.gamma) for d in draws]
     clock = Clock(conditions.decisions)

@@ -38,9 +38,11 @@ def filled(recipe: Recipe) -> Training:
     open_environments(training)
     randomness, actions = np.random.default_rng(1), training.actor.actions
     for _ in range(-(-FILLED_DECISIONS // recipe.environments)):
+        training.updates.heard(None)
         chosen = randomness.integers(actions, size=recipe.environments)
         training.environments.send(chosen)
         training.append(training.environments.recv(), chosen, ())
+    training.updates.heard(None)
     return training
 
 

@@ -35,11 +35,22 @@ class Hardware:
     """What matrix products are computed in; weights stay float32."""
     threads: int
     """Processor threads for each of learner and emulators."""
+    graphs: bool = True
+    """Whether a CUDA GPU gets its work as captured graphs; other devices never do."""
+
+    @property
+    def captures(self) -> bool:
+        """Whether work is captured here."""
+        return self.graphs and self.device.type == "cuda"
 
     def autocast(self) -> torch.autocast:
         """A context in which the networks compute in `precision`."""
         return torch.autocast(
-            self.device.type, dtype=torch.bfloat16, enabled=self.precision is torch.bfloat16
+            self.device.type,
+            dtype=torch.bfloat16,
+            enabled=self.precision is torch.bfloat16,
+            # What the cache holds would be memory of a graph that was being captured.
+            cache_enabled=self.device.type != "cuda",
         )
 
 
@@ -51,7 +62,7 @@ def resolve(compute: Compute) -> Hardware:
         precision = torch.bfloat16 if trusted else torch.float32
     else:
         precision = torch.bfloat16 if compute.precision == "bfloat16" else torch.float32
-    return Hardware(device, precision, compute.threads or available_cores())
+    return Hardware(device, precision, compute.threads or available_cores(), compute.graphs)
 
 
 def available_cores() -> int:

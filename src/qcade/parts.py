@@ -21,6 +21,7 @@ from qcade.types import (
     FilmedStep,
     IntArray,
     Loss,
+    Prepared,
     Progress,
     Rollout,
     TimeStep,
@@ -218,6 +219,10 @@ class TargetNetwork(abc.ABC):
     def follow(self, target: nn.Module, online: nn.Module, updates: int) -> None:
         """Bring `target` up to date after that many updates."""
 
+    def is_due(self, updates: int) -> bool:
+        """Whether `follow` does anything after that many updates."""
+        return True
+
 
 # A dataclass only so that the command line offers the fields of a part that may also be None.
 @dataclass(frozen=True)
@@ -267,19 +272,34 @@ class Ring(Protocol):
         ...
 
     def is_start(self, row: Tensor, environment: Tensor) -> Tensor:
-        """Whether a transition starts there, int64 [B] and [B] -> bool [B]."""
+        """Whether a transition starts there, int64 [B] and [B] -> bool [B].
+
+        Takes host tensors or tensors on the device, and answers in kind.
+        """
         ...
 
 
 class Sampler(Protocol):
-    """Draws transitions from a ring, and is told what was learned from them."""
+    """Draws transitions from a ring, and is told what was learned from them.
 
-    def sample(self, ring: Ring, batch_size: int, n_step: int, progress: Progress) -> Drawn:
-        """Draw B transitions of up to n steps."""
+    The host prepares a draw; what draws and learns runs where the ring is, the same way each time,
+    and waits for nothing, so that a GPU can do it as a part of a captured graph.
+    """
+
+    def prepare(self, ring: Ring, batch_size: int, n_step: int, progress: Progress) -> Prepared:
+        """Make ready to draw B transitions of up to n steps: host tensors and numbers."""
+        ...
+
+    def draw(self, prepared: Prepared) -> Drawn:
+        """Draw what was prepared; its tensors may be on the device, its numbers 0-d there."""
         ...
 
     def learned(self, drawn: Drawn, priority: Tensor) -> None:
         """Take in the priorities, float32 [B], that the loss gave to what was drawn."""
+        ...
+
+    def written(self) -> list[Tensor]:
+        """The tensors that `draw` and `learned` write into, always the same ones."""
         ...
 
     def tensors(self) -> dict[str, Tensor]:

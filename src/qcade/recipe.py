@@ -118,6 +118,8 @@ class Compute:
     Weights: float32."""
     threads: Count = 0
     """Processor threads for the learner and for the emulators; 0 for all cores."""
+    graphs: bool = True
+    """Whether a CUDA GPU is given updates and acting as captured graphs, wherever it can be."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -120,9 +120,13 @@ def test_a_batch_has_the_n_and_gamma_of_its_time_counted_from_the_last_reset() -
     gather = training.ring.gather
 
     def listening(
-        row: Tensor, environment: Tensor, n_step: int, gamma: float, future_steps: int = 0
+        row: Tensor,
+        environment: Tensor,
+        n_step: int,
+        gamma: float | Tensor,
+        future_steps: int = 0,
     ) -> Batch:
-        asked.append((n_step, round(gamma, 6)))
+        asked.append((n_step, round(float(gamma), 6)))
         return gather(row, environment, n_step, gamma, future_steps)
 
     training.ring.gather = listening  # type: ignore[method-assign]

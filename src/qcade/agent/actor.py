@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple, cast
 
 import torch
@@ -41,17 +42,23 @@ class Actor:
         return self.choose(observations, epsilon).actions
 
     def choose(self, observations: Tensor, epsilon: float | DoubleArray) -> Choice:
-        """Choose actions, and tell the values: uint8 [E, S, H, W] and one epsilon or float64 [E].
+        """Choose actions and tell the values: uint8 [E, S, H, W], one epsilon or float64 [E]."""
+        return self.choose_by(lambda: self.q_values(observations), len(observations), epsilon)
 
-        The network is asked only if at least one action is not random.
+    def choose_by(
+        self, valuing: Callable[[], Tensor], count: int, epsilon: float | DoubleArray
+    ) -> Choice:
+        """Choose actions where `valuing` makes their values, float32 [E, A].
+
+        It is called only if at least one action is not random.
         """
-        count = len(observations)
         chance = torch.rand(count, generator=self.generator)
         random_actions = torch.randint(self.actions, (count,), generator=self.generator)
         explores = chance < torch.as_tensor(epsilon)
         if explores.all():
             return Choice(cast(IntArray, random_actions.numpy()), None)
-        values = self.q_values(observations)
+        values = valuing()
+        # The one place where a GPU is waited for.
         actions = torch.where(explores, random_actions, values.argmax(1).cpu())
         return Choice(cast(IntArray, actions.numpy()), values)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from qcade.agent.capturable import fill_state, make_capturable, state_tensors
 from qcade.machine import Hardware
 from qcade.networks.q_network import QNetwork
 from qcade.parts import Algorithm, HasQValues, OptimizerPart, Resets, TargetNetwork
@@ -29,12 +30,35 @@ class Learner:
         self.target_rule, self.optimizer_part = target, optimizer
         self.target: nn.Module = target.make(self.network)
         self.optimizer = optimizer.build(self.network.parameters())
+        if hardware.captures:
+            make_capturable(self.optimizer)
         self.updates = 0
 
     def update(
         self, batch: Batch, importance: Tensor | None = None, progress: Progress | None = None
     ) -> Loss:
         """Make one gradient update; `importance` float32 [B] weighs the samples."""
+        self.begin(progress)
+        loss = self.step(batch, importance)
+        self.finish()
+        return loss
+
+    def begin(self, progress: Progress | None) -> None:
+        """Set what the next updates depend on beside their batches: the step size."""
+        rate = None if progress is None else self.optimizer_part.learning_rate_at(progress)
+        if rate is None:
+            return
+        for group in self.optimizer.param_groups:
+            if isinstance(group["lr"], Tensor):
+                group["lr"].fill_(rate)
+            else:
+                group["lr"] = rate
+
+    def step(self, batch: Batch, importance: Tensor | None = None) -> Loss:
+        """Do all of an update that happens on the device, and nothing that the host decides.
+
+        Its tensors have the same shapes each time, and nothing waits for any of them.
+        """
         with self.hardware.autocast():
             loss = self.algorithm.loss(self.network, self.target, batch, self.generator)
         weighted = loss.per_sample if importance is None else importance * loss.per_sample
@@ -45,11 +69,27 @@ class Learner:
             nn.utils.clip_grad_norm_(
                 self.network.parameters(), self.optimizer_part.max_gradient_norm
             )
-        self._set_learning_rate(progress)
         self.optimizer.step()
-        self.updates += 1
+        # Metrics that held on to this step's gradients would keep the next one from being captured.
+        metrics = {name: value.detach() for name, value in loss.metrics.items()}
+        return loss._replace(metrics={"loss": mean.detach(), **metrics})
+
+    def finish(self, updates: int = 1) -> None:
+        """Count updates that were made; the target network follows if it is time.
+
+        Of several at once, only after the last one may it be: `target_rule.is_due` tells.
+        """
+        self.updates += updates
         self.target_rule.follow(self.target, self.network, self.updates)
-        return loss._replace(metrics={"loss": mean.detach(), **loss.metrics})
+
+    def written(self) -> list[Tensor]:
+        """The tensors that `step` writes into; the optimizer's are there from now on.
+
+        RuntimeError if the optimizer is none whose steps can be captured.
+        """
+        fill_state(self.optimizer)
+        network = [*self.network.parameters(), *self.network.buffers()]
+        return [*network, *state_tensors(self.optimizer)]
 
     @torch.no_grad()
     def q_values(self, observations: Tensor) -> Tensor:
@@ -66,12 +106,6 @@ class Learner:
             resets.apply(self.target, fresh)
         for parameter in renewed:
             self.optimizer.state.pop(parameter, None)
-
-    def _set_learning_rate(self, progress: Progress | None) -> None:
-        rate = None if progress is None else self.optimizer_part.learning_rate_at(progress)
-        if rate is not None:
-            for group in self.optimizer.param_groups:
-                group["lr"] = rate
 
     def tensors(self) -> dict[str, Tensor]:
         """Everything beside the online weights that the next update depends on."""

@@ -25,8 +25,12 @@ class HardCopy(TargetNetwork):
 
     def follow(self, target: nn.Module, online: nn.Module, updates: int) -> None:
         """Copy all weights if the period is over."""
-        if target is not online and updates % self.period_updates == 0:
+        if target is not online and self.is_due(updates):
             target.load_state_dict(online.state_dict())
+
+    def is_due(self, updates: int) -> bool:
+        """Whether the period is over."""
+        return updates % self.period_updates == 0
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,10 @@ class NoTarget(TargetNetwork):
 
     def follow(self, target: nn.Module, online: nn.Module, updates: int) -> None:
         """Do nothing."""
+
+    def is_due(self, updates: int) -> bool:
+        """Never."""
+        return False
 
 
 def _frozen_copy(online: nn.Module) -> nn.Module:

@@ -19,6 +19,7 @@ from qcade.networks.q_network import build_q_network
 from qcade.parts import Game
 from qcade.recipe import Recipe, ReplayRecipe
 from qcade.replay.frames import FrameRing
+from qcade.training.acting import Acting
 from qcade.training.update_rules import UpdateRule, target_rule, update_rule
 from qcade.types import TimeStep
 
@@ -48,7 +49,8 @@ class Bench(NamedTuple):
         """Make a fresh rule of updates that has heard what it needs of the actor."""
         rule = update_rule(self.recipe, self.learner, self.ring, self.actor.actions, 0)
         for _ in range(self.ring.rows):
-            rule.heard(torch.zeros(self.ring.environments, self.actor.actions))
+            shape = (self.ring.environments, self.actor.actions)
+            rule.heard(torch.zeros(shape, device=self.ring.device))
         return rule
 
 
@@ -114,10 +116,9 @@ def measure_updates(bench: Bench, seconds: float) -> UpdateTimes:
 def measure_acting(bench: Bench, seconds: float) -> float:
     """Seconds that choosing one action in every environment takes, all of them greedy."""
     keep_freed_memory()
+    acting = Acting(bench.actor, bench.ring)
     with torch_threads(bench.hardware.threads):
-        return statistics.median(
-            _repeated(bench.hardware, lambda: bench.actor.act(bench.ring.newest(), 0.0), seconds)
-        )
+        return statistics.median(_repeated(bench.hardware, lambda: acting.act(0.0), seconds))
 
 
 def measure_emulators(game: Game, environments: int, threads: int, seconds: float) -> float:

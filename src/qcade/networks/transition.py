@@ -21,7 +21,9 @@ class TransitionModel(nn.Module):
 
     def forward(self, maps: Tensor, actions: Tensor) -> Tensor:
         """Go one step: [B, C, h, w] and int64 [B] -> [B, C, h, w] in [0, 1]."""
-        planes = functional.one_hot(actions, self.actions).to(maps.dtype)
+        planes = (actions[:, None] == torch.arange(self.actions, device=actions.device)).to(
+            maps.dtype
+        )
         planes = planes[:, :, None, None].expand(-1, -1, *maps.shape[2:])
         hidden = functional.relu(self.first(torch.cat((maps, planes), 1)))
         return renormalize(functional.relu(self.second(hidden)))

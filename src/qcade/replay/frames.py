@@ -20,6 +20,7 @@ from qcade.replay.storage import (
     bytes_per_frame,
     make_storage,
 )
+from qcade.replay.transfer import put
 from qcade.types import Batch, Future, IntArray, TimeStep
 
 
@@ -48,7 +49,13 @@ class FrameRing:
         self._rewards = torch.zeros(size, dtype=torch.float32, device=device)
         self._discounts = torch.zeros(size, dtype=torch.float32, device=device)
         self._firsts = torch.zeros(size, dtype=torch.bool, device=device)
+        # Samplers ask on the host where transitions start: a GPU would have to be waited for.
+        self._host_firsts = self._firsts
+        if self.device.type != "cpu":
+            self._host_firsts = torch.zeros(size, dtype=torch.bool)
         self._every_environment = torch.arange(environments, device=device)
+        # On the device, where a captured graph finds it.
+        self._newest_row = torch.zeros((), dtype=torch.int64, device=device)
         self.start_at(0, opening_row=0)
 
     @property
@@ -59,6 +66,7 @@ class FrameRing:
     def start_at(self, next_row: int, opening_row: int) -> None:
         """Empty the ring; the next row is `next_row` of a run whose memory opened at another."""
         self.appended_rows = self._first_kept_row = next_row
+        self._newest_row.fill_(next_row - 1)
         self.opening_row = opening_row
 
     @property
@@ -71,11 +79,12 @@ class FrameRing:
         place = self.appended_rows % self.rows
         slots = slice(place * self.environments, (place + 1) * self.environments)
         self._frames.write(place, torch.from_numpy(step.frame).view(self.environments, -1))
-        self._actions[slots] = torch.from_numpy(actions)
-        self._rewards[slots] = torch.from_numpy(step.reward)
-        self._discounts[slots] = torch.from_numpy(step.discount)
-        self._firsts[slots] = torch.from_numpy(step.first)
-        self.appended_rows += 1
+        put(self._actions[slots], torch.from_numpy(actions))
+        put(self._rewards[slots], torch.from_numpy(step.reward))
+        put(self._discounts[slots], torch.from_numpy(step.discount))
+        put(self._firsts[slots], torch.from_numpy(step.first))
+        self._host_firsts[slots] = torch.from_numpy(step.first)
+        self._advance(1)
 
     @property
     def oldest_row(self) -> int:
@@ -97,9 +106,14 @@ class FrameRing:
         slots = self._slots(numbers, self._every_environment)
         for name, part in self._parts().items():
             part[slots] = rows[name].to(self.device)
+        self._host_firsts[slots.cpu()] = rows["firsts"]
         for number, frames in enumerate(rows["frames"], self.appended_rows):
             self._frames.write(number % self.rows, frames)
-        self.appended_rows += count
+        self._advance(count)
+
+    def _advance(self, rows: int) -> None:
+        self.appended_rows += rows
+        self._newest_row.fill_(self.appended_rows - 1)
 
     def _parts(self) -> dict[str, Tensor]:
         return {
@@ -129,7 +143,7 @@ class FrameRing:
 
     def newest(self) -> Tensor:
         """Observations of the newest row: uint8 [E, S, H, W]."""
-        row = torch.full_like(self._every_environment, self.appended_rows - 1)
+        row = self._newest_row.expand(self.environments)
         return self.observations(row, self._every_environment)
 
     def startable_rows(self, n_step: int) -> tuple[int, int]:
@@ -143,8 +157,12 @@ class FrameRing:
         return low, self.appended_rows - n_step
 
     def is_start(self, row: Tensor, environment: Tensor) -> Tensor:
-        """Whether a transition starts there: false where the next row opens another episode."""
-        return ~self._firsts[self._slots(row + 1, environment)]
+        """Whether a transition starts there: false where the next row opens another episode.
+
+        Looked up where `row` is, on the host or on the device.
+        """
+        firsts = self._host_firsts if row.device.type == "cpu" else self._firsts
+        return ~firsts[self._slots(row + 1, environment)]
 
     def observations(self, row: Tensor, environment: Tensor) -> Tensor:
         """Gather stacks by the stack rule: int64 [B] and [B] -> uint8 [B, S, H, W]."""
@@ -160,9 +178,14 @@ class FrameRing:
         return frames.view(-1, self.stack, self.height, self.width)
 
     def gather(
-        self, row: Tensor, environment: Tensor, n_step: int, gamma: float, future_steps: int = 0
+        self,
+        row: Tensor,
+        environment: Tensor,
+        n_step: int,
+        gamma: float | Tensor,
+        future_steps: int = 0,
     ) -> Batch:
-        """Make the n-step transitions that start at these rows; int64 [B] each.
+        """Make the n-step transitions that start at these rows; int64 [B] each, gamma 0-d.
 
         A window is cut where its episode ends: after a termination nothing is bootstrapped, after
         a truncation the last frame is, with the shorter power of gamma. With `future_steps`, the
@@ -191,13 +214,11 @@ class FrameRing:
         of a lost life, or to the newest row, which stands in for rows that are yet to come.
         """
         rows = row[:, None] + torch.arange(1, steps + 1, device=self.device)
-        newest = self.appended_rows - 1
-        slots = self._slots(rows.clamp(max=newest), environment[:, None])
-        inside = ~self._firsts[slots] & (rows <= newest)
+        known = torch.minimum(rows, self._newest_row)
+        slots = self._slots(known, environment[:, None])
+        inside = ~self._firsts[slots] & (rows <= self._newest_row)
         inside[:, 1:] &= self._discounts[slots[:, :-1]] != 0
-        frames = self.observations(
-            rows.clamp(max=newest).flatten(), environment.repeat_interleave(steps)
-        )
+        frames = self.observations(known.flatten(), environment.repeat_interleave(steps))
         return Future(
             self._actions[slots],
             frames.view(-1, steps, self.stack, self.height, self.width),

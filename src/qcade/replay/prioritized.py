@@ -9,7 +9,8 @@ from torch import Tensor
 
 from qcade.parts import Ring, Sampling
 from qcade.replay.sum_tree import SumTree
-from qcade.types import Drawn, PositiveFloat, Probability, Progress
+from qcade.replay.transfer import send
+from qcade.types import Drawn, PositiveFloat, Prepared, Probability, Progress
 
 
 @dataclass(frozen=True)
@@ -55,10 +56,12 @@ class PrioritizedSampler:
         seed: int,
     ) -> None:
         self.sampling, self.rows, self.environments = sampling, rows, environments
+        self.ring_device = device
         # Apple's GPUs have no float64.
         self.device = torch.device("cpu") if device.type == "mps" else device
         self.generator = torch.Generator().manual_seed(seed)
         self.maximum = torch.ones((), dtype=torch.float64, device=self.device)
+        self.tree = SumTree(rows * environments, self.device)
         self._forget(0)
 
     def sample(self, ring: Ring, batch_size: int, n_step: int, progress: Progress) -> Drawn:
@@ -67,17 +70,28 @@ class PrioritizedSampler:
         Importance weights are relative to the largest of the batch. RuntimeError if the ring holds
         no transition.
         """
+        return self.draw(self.prepare(ring, batch_size, n_step, progress))
+
+    def prepare(self, ring: Ring, batch_size: int, n_step: int, progress: Progress) -> Prepared:
+        """Take in the rows that are new, and draw a place in each part of the sum, on the host.
+
+        The places are float64 [B] in [0, 1); with them go the oldest row and beta.
+        """
         self._catch_up(ring, n_step)
         chance = torch.rand(batch_size, generator=self.generator, dtype=torch.float64)
         stratum = (torch.arange(batch_size) + chance) / batch_size
-        slots = self.tree.find(stratum.to(self.device) * self.tree.total)
+        return stratum, self._low, self.sampling.beta(progress)
+
+    def draw(self, prepared: Prepared) -> Drawn:
+        """Find the transitions at the places that were prepared."""
+        stratum, low, beta = prepared
+        slots = self.tree.find(send(stratum, self.device) * self.tree.total)
         weights = self.tree.values(slots)
-        importance = (weights.min() / weights) ** self.sampling.beta(progress)
-        row = self._low + (slots // self.environments - self._low) % self.rows
+        importance = (weights.min() / weights) ** beta
+        row = low + (slots // self.environments - low) % self.rows
         environment = slots % self.environments
-        return Drawn(
-            row.to(ring.device), environment.to(ring.device), importance.float().to(ring.device)
-        )
+        there = self.ring_device
+        return Drawn(row.to(there), environment.to(there), importance.float().to(there))
 
     def learned(self, drawn: Drawn, priority: Tensor) -> None:
         """Take in the priorities of the latest draw, float32 [B].
@@ -86,9 +100,14 @@ class PrioritizedSampler:
         """
         given = priority.to(self.device).double().nan_to_num().abs()
         given = given + self.sampling.smallest_priority
-        self.maximum = torch.maximum(self.maximum, given.max())
+        # In place, since a captured graph looks for it where it was.
+        torch.maximum(self.maximum, given.max(), out=self.maximum)
         slots = self._slots(drawn.row.to(self.device), drawn.environment.to(self.device))
         self.tree.set(slots, given**self.sampling.exponent)
+
+    def written(self) -> list[Tensor]:
+        """The tensors that `learned` writes into."""
+        return [self.maximum, *self.tree.levels()]
 
     def tensors(self) -> dict[str, Tensor]:
         """Everything that the next draw depends on, beside the ring: 8 bytes a frame."""
@@ -108,7 +127,7 @@ class PrioritizedSampler:
         self.generator.set_state(tensors["random"].cpu())
         self._forget(0)
         largest = tensors.get("maximum", torch.ones((), dtype=torch.float64))
-        self.maximum = largest.to(self.device)
+        self.maximum.copy_(largest)
         if "extent" in tensors:
             rows, environments, low, high = tensors["extent"].tolist()
             if (rows, environments) == (self.rows, self.environments):
@@ -124,24 +143,27 @@ class PrioritizedSampler:
             self._forget(low)
         gone_row, gone_environment = self._places(self._low, min(low, self._high))
         row, environment = self._places(max(low, self._high), high)
-        starts = ring.is_start(row.to(ring.device), environment.to(ring.device)).to(self.device)
-        weight = starts * self.maximum**self.sampling.exponent
+        starts = ring.is_start(row, environment)
+        weight = send(starts, self.device) * self.maximum**self.sampling.exponent
         # A new row may take a place that has just become free: the tree keeps the larger weight.
         slots = self._slots(torch.cat((gone_row, row)), torch.cat((gone_environment, environment)))
-        self.tree.set(slots, torch.cat((torch.zeros_like(gone_row), weight)))
-        if not self.tree.total > 0:
+        none = torch.zeros(len(gone_row), dtype=weight.dtype, device=self.device)
+        self.tree.set(send(slots, self.device), torch.cat((none, weight)))
+        # The host knows that new rows count for something; only without any is the sum looked at,
+        # which a GPU would have to be waited for.
+        if not starts.any() and not self.tree.total > 0:
             raise RuntimeError("the replay memory holds no transition that can be sampled")
         self._low, self._high = low, high
 
     def _forget(self, row: int) -> None:
         """Start with an empty tree: nothing below this row is known."""
-        self.tree = SumTree(self.rows * self.environments, self.device)
+        self.tree.clear()
         self._low = self._high = row
 
     def _places(self, first: int, until: int) -> tuple[Tensor, Tensor]:
-        """Number the rows and environments of rows [first, until): int64 [n] each."""
-        rows = torch.arange(first, max(first, until), device=self.device)
-        environments = torch.arange(self.environments, device=self.device)
+        """Number the rows and environments of rows [first, until): int64 [n] each, on the host."""
+        rows = torch.arange(first, max(first, until))
+        environments = torch.arange(self.environments)
         return rows.repeat_interleave(self.environments), environments.repeat(len(rows))
 
     def _slots(self, row: Tensor, environment: Tensor) -> Tensor:

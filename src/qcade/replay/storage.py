@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from qcade.replay.transfer import put
 from qcade.types import UInt8Array
 
 StorageKind: TypeAlias = Literal["raw", "compressed"]
@@ -77,7 +78,8 @@ class RawFrames:
 
     def write(self, place: int, frames: Tensor) -> None:
         """Replace the frames of one row: uint8 [E, H*W]."""
-        self._frames[place * self.environments : (place + 1) * self.environments] = frames
+        slots = slice(place * self.environments, (place + 1) * self.environments)
+        put(self._frames[slots], frames)
 
     def read(self, slots: Tensor) -> Tensor:
         """Look up frames: int64 [n] -> uint8 [n, H*W]."""

@@ -49,7 +49,7 @@ class SumTree:
         Where a leaf is given more than once, the largest of its values counts.
         """
         nodes = self._levels[0].view(-1)
-        nodes[leaves] = 0
+        nodes.index_fill_(0, leaves, 0)
         nodes.scatter_reduce_(0, leaves, self._units(values), "amax")
         for level, above in pairwise(self._levels):
             leaves = leaves >> _BRANCHING_BITS
@@ -75,6 +75,15 @@ class SumTree:
             rest = rest - sums.gather(1, child) + children.gather(1, child)
             node = (node << _BRANCHING_BITS) + child
         return node.squeeze(1)
+
+    def clear(self) -> None:
+        """Make all weights 0."""
+        for level in self._levels:
+            level.zero_()
+
+    def levels(self) -> list[Tensor]:
+        """The tensors that `set` writes into, leaves first."""
+        return [*self._levels]
 
     def leaves(self) -> Tensor:
         """Copy all weights: float64 [size]."""

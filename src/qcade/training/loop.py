@@ -41,8 +41,7 @@ def run(training: Training) -> Iterator[Event]:
         yield open_environments(training)
     while training.frames < recipe.total_frames:
         frames_before = training.frames
-        epsilons = training.epsilons
-        actions, q_values = training.actor.choose(training.ring.newest(), epsilons)
+        actions, q_values = training.act()
         training.environments.send(actions)
         training.updates.heard(q_values)
         training.update_all_due()

@@ -14,6 +14,9 @@ from torch import Tensor
 from qcade.agent.learner import Learner
 from qcade.recipe import OnPolicyRecipe
 from qcade.replay.frames import FrameRing
+from qcade.training.cuda_graph import Written
+from qcade.training.launching import make_launcher
+from qcade.training.minibatches import Minibatch, as_cut, padded
 from qcade.types import Batch, Progress, Rollout
 
 
@@ -27,8 +30,9 @@ class OnPolicyUpdates:
         self.generator = torch.Generator().manual_seed(seed)
         self._values: deque[Tensor] = deque(maxlen=recipe.rollouts.decisions + 1)
         """Q-values of the newest rows' observations, as the actor saw them: [E, A] each."""
-        self._minibatches: list[tuple[Tensor, Tensor, Tensor]] = []
-        """Row, environment and goal of each decision, [B] each; made and used up in one row."""
+        self.launcher = make_launcher(learner.hardware, ring.storage, self._written)
+        self._minibatches: list[Minibatch] = []
+        """Made and used up in one row, from the end."""
 
     def due(self, decisions: int) -> int:
         """Updates that belong to the decisions now being made: all of a rollout's, or none."""
@@ -46,27 +50,62 @@ class OnPolicyUpdates:
 
     def update(self, progress: Progress) -> dict[str, Tensor]:
         """Make one update from the next minibatch; return its metrics."""
+        return self.launch(1, progress)[1]
+
+    def launch(self, most: int, progress: Progress) -> tuple[int, dict[str, Tensor]]:
+        """Make one update or several, up to `most`; return how many, and their metrics' sums."""
         if not self._minibatches:
-            self._minibatches = self._shuffled()
-        row, environment, goal = self._minibatches.pop()
+            self.prepare()
+        count = min(most, self.launcher.most_steps, len(self._minibatches))
+        # A power of 2, so that few sizes occur.
+        count = 1 << (count.bit_length() - 1)
+        inputs = [self._minibatches.pop() for _ in range(count)]
+        self.learner.begin(progress)
+        metrics = self.launcher.run("update", self.step, inputs)
+        self.learner.finish(count)
+        return count, metrics
+
+    def prepare(self) -> None:
+        """Work out the goals of the rollout that was played last, and shuffle its decisions."""
+        self._minibatches = self._shuffled()
+
+    def step(
+        self, row: Tensor, environment: Tensor, goal: Tensor, importance: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """Gather a minibatch and learn from it, all of it on the device; return metrics.
+
+        int64 [B], int64 [B], float32 [B] and, where B is padded, weights float32 [B].
+        """
         observation = self.ring.observations(row, environment)
         actions = self.ring.action_at(row + 1, environment)
         batch = Batch(observation, actions, goal, torch.zeros_like(goal), observation)
-        return self.learner.update(batch, None, progress).metrics
+        return self.learner.step(batch, importance).metrics
 
-    def _shuffled(self) -> list[tuple[Tensor, Tensor, Tensor]]:
-        recipe = self.recipe
-        first_row = self.ring.appended_rows - 1 - recipe.rollouts.decisions
-        rollout = self.rollout(first_row)
-        goals = recipe.algorithm.goals(rollout)
-        row, environment = rollout.is_transition.nonzero(as_tuple=True)
-        goal = goals[row, environment]
-        minibatches = []
-        for _ in range(recipe.rollouts.epochs):
-            order = torch.randperm(len(row), generator=self.generator).to(row.device)
-            parts = order.tensor_split(recipe.rollouts.minibatches)
-            minibatches += [(first_row + row[p], environment[p], goal[p]) for p in parts]
-        return minibatches[::-1]
+    def _written(self) -> Written:
+        generator = self.learner.generator
+        return Written(self.learner.written(), [] if generator is None else [generator])
+
+    def _shuffled(self) -> list[Minibatch]:
+        rollouts, ring = self.recipe.rollouts, self.ring
+        first_row = ring.appended_rows - 1 - rollouts.decisions
+        goals = self.recipe.algorithm.goals(self.rollout(first_row))
+        # Where transitions are is known on the host; a GPU would have to be waited for.
+        row = torch.arange(first_row, first_row + rollouts.decisions)
+        row = row.repeat_interleave(ring.environments)
+        environment = torch.arange(ring.environments).repeat(rollouts.decisions)
+        starts = ring.is_start(row, environment)
+        row, environment = row[starts], environment[starts]
+        parts = [
+            part
+            for _ in range(rollouts.epochs)
+            for part in torch.randperm(len(row), generator=self.generator).tensor_split(
+                rollouts.minibatches
+            )
+        ]
+        if self.launcher.most_steps == 1:
+            return as_cut(parts, row, environment, goals, first_row)[::-1]
+        size = -(-rollouts.decisions * ring.environments // rollouts.minibatches)
+        return padded(parts, row, environment, goals, first_row, size)[::-1]
 
     def rollout(self, first_row: int) -> Rollout:
         """Read the rollout that starts at a row, with the values of all its observations."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -9,6 +12,8 @@ from qcade.agent.learner import Learner
 from qcade.networks.q_network import build_q_network
 from qcade.recipe import Replay, ReplayRecipe
 from qcade.replay.frames import FrameRing
+from qcade.training.cuda_graph import Written
+from qcade.training.launching import make_launcher
 from qcade.types import Progress
 
 
@@ -21,6 +26,7 @@ class ReplayUpdates:
         self.recipe, self.learner, self.ring = recipe, learner, ring
         self.actions, self.seed = actions, seed
         self.sampler = recipe.replay.sampling.build(ring.rows, ring.environments, ring.device, seed)
+        self.launcher = make_launcher(learner.hardware, ring.storage, self._written)
         self._last_reset = 0
         """Number of the update after which weights were last reset."""
 
@@ -35,17 +41,68 @@ class ReplayUpdates:
 
     def update(self, progress: Progress) -> dict[str, Tensor]:
         """Make one update from a freshly drawn batch; return its metrics."""
-        replay, algorithm = self.recipe.replay, self.recipe.algorithm
-        n_step, gamma = horizon_at(replay, self.learner.updates - self._last_reset)
-        size = self.recipe.updates.batch_size
-        drawn = self.sampler.sample(self.ring, size, replay.most_n_step, progress)
-        batch = self.ring.gather(
-            drawn.row, drawn.environment, n_step, gamma, algorithm.future_steps
-        )
-        loss = self.learner.update(batch, drawn.importance, progress)
-        self.sampler.learned(drawn, loss.priority)
+        return self.launch(1, progress)[1]
+
+    def launch(self, most: int, progress: Progress) -> tuple[int, dict[str, Tensor]]:
+        """Make one update, or several where the host has nothing to do in between, up to `most`.
+
+        Returns how many, and the sums of their metrics.
+        """
+        count, replay = self._together(min(most, self.launcher.most_steps)), self.recipe.replay
+        inputs = []
+        for number in range(count):
+            n_step, gamma = self._horizon_after(number)
+            prepared = self.sampler.prepare(
+                self.ring, self.recipe.updates.batch_size, replay.most_n_step, progress
+            )
+            inputs.append((gamma, *prepared))
+        self.learner.begin(progress)
+        metrics = self.launcher.run(n_step, partial(self.step, n_step), inputs)
+        self.learner.finish(count)
         self._reset_if_due()
+        return count, metrics
+
+    def step(self, n_step: int, gamma: float | Tensor, *prepared: Any) -> dict[str, Tensor]:
+        """Draw what was prepared, gather, learn and set priorities, all of it on the device.
+
+        Shapes are the same each time and nothing waits, whatever the values. Returns metrics.
+        """
+        drawn = self.sampler.draw(prepared)
+        batch = self.ring.gather(
+            drawn.row, drawn.environment, n_step, gamma, self.recipe.algorithm.future_steps
+        )
+        loss = self.learner.step(batch, drawn.importance)
+        self.sampler.learned(drawn, loss.priority)
         return loss.metrics
+
+    def _written(self) -> Written:
+        generator = self.learner.generator
+        tensors = [*self.learner.written(), *self.sampler.written()]
+        return Written(tensors, [] if generator is None else [generator])
+
+    def _horizon_after(self, updates: int) -> tuple[int, float]:
+        """n and gamma of the update that comes after so many more."""
+        since = self.learner.updates + updates - self._last_reset
+        return horizon_at(self.recipe.replay, since)
+
+    def _together(self, most: int) -> int:
+        """Count the next updates that make one launch: a power of 2, so that few sizes occur.
+
+        Between them neither n changes, nor is a reset or a copy to the target network due.
+        """
+        n_step, count = self._horizon_after(0)[0], 1
+        while count < most:
+            done = self.learner.updates + count
+            if self.learner.target_rule.is_due(done) or self._reset_is_due(done):
+                break
+            if self._horizon_after(count)[0] != n_step:
+                break
+            count += 1
+        return 1 << (count.bit_length() - 1)
+
+    def _reset_is_due(self, updates: int) -> bool:
+        resets = self.recipe.resets
+        return resets is not None and resets.is_due(updates)
 
     def _reset_if_due(self) -> None:
         recipe, updates = self.recipe, self.learner.updates
@@ -55,6 +112,7 @@ class ReplayUpdates:
         seed, shape = self.seed + updates, (recipe.stack, self.ring.height, self.ring.width)
         fresh = build_q_network(recipe.torso, recipe.algorithm, shape, self.actions, seed)
         self.learner.reset(recipe.resets, fresh)
+        self.launcher.forget()
         self._last_reset = updates
 
     def heard(self, q_values: Tensor | None) -> None:

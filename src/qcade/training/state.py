@@ -8,13 +8,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from qcade.agent.actor import Actor
+from qcade.agent.actor import Actor, Choice
 from qcade.agent.learner import Learner
 from qcade.machine import Hardware, keep_freed_memory, resolve
 from qcade.networks.q_network import build_q_network
 from qcade.parts import Environments
 from qcade.recipe import Recipe, validate
 from qcade.replay.frames import FrameRing
+from qcade.training.acting import Acting
 from qcade.training.episodes import Episode, EpisodeTracker
 from qcade.training.events import Seeding
 from qcade.training.memory import choose_storage
@@ -73,6 +74,7 @@ class Training:
             self.hardware.device,
             choose_storage(recipe, self.hardware.device, weights),
         )
+        self.acting = Acting(self.actor, self.ring)
         self.updates = update_rule(recipe, self.learner, self.ring, actions, seeds[3])
         self.episodes = EpisodeTracker(recipe.environments)
         self.seeded_rows: IntArray = np.zeros(recipe.environments, dtype=np.int64)
@@ -104,12 +106,19 @@ class Training:
         """Number of the row to come: one row a decision of all environments."""
         return self.ring.appended_rows
 
+    def act(self) -> Choice:
+        """Choose an action in every environment."""
+        return self.acting.act(self.epsilons)
+
     def update_all_due(self) -> None:
         """Make the updates that belong to the decisions now being made."""
-        for _ in range(self.updates.due(self.decisions)):
-            for name, value in self.updates.update(self.progress).items():
+        left = self.updates.due(self.decisions)
+        while left:
+            made, sums = self.updates.launch(left, self.progress)
+            for name, value in sums.items():
                 self.metric_sums[name] = self.metric_sums.get(name, torch.zeros(())) + value
-            self.metric_count += 1
+            self.metric_count += made
+            left -= made
 
     def take_metrics(self) -> dict[str, float]:
         """Means of the metrics since the last call."""

@@ -27,6 +27,13 @@ class UpdateRule(Protocol):
         """Make one update; return its metrics, 0-d tensors."""
         ...
 
+    def launch(self, most: int, progress: Progress) -> tuple[int, dict[str, Tensor]]:
+        """Make some of the next updates, at least one and up to `most`, with one launch.
+
+        Returns how many, and the sums of their metrics, which last until the next launch.
+        """
+        ...
+
     def heard(self, q_values: Tensor | None) -> None:
         """Hear what the actor made of the newest observations: float32 [E, A], if it asked."""
         ...
