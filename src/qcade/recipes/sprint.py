@@ -28,6 +28,6 @@ def sprint(game: str) -> OnPolicyRecipe:
             optimizer=Adam(learning_rate=3e-4, anneals=True),
             rollouts=Rollouts(decisions=32, epochs=2, minibatches=32),
             environments=32,
-            total_frames=2_400_000,
+            total_frames=4_000_000,
         )
     )
