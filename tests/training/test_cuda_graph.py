@@ -161,6 +161,9 @@ def test_a_run_on_a_gpu_goes_on_from_a_snapshot_as_if_nothing_had_happened(
 def test_between_the_actions_and_the_frames_nothing_waits_for_the_gpu() -> None:
     training = played(small_recipe("rainbow", on_gpu()))
     training.update_all_due()
+    launcher = training.updates.launcher  # type: ignore[attr-defined]
+    assert isinstance(launcher, AsGraphs)
+    captures = launcher.captures
     with warnings.catch_warnings():
         # PyTorch says of this mode that it does not see everything.
         warnings.simplefilter("ignore")
@@ -170,3 +173,6 @@ def test_between_the_actions_and_the_frames_nothing_waits_for_the_gpu() -> None:
         finally:
             torch.cuda.set_sync_debug_mode("default")
     training.close()
+    # A second capture would have waited, been refused, and left calls to be looked at.
+    assert not launcher.is_refused
+    assert launcher.captures == captures

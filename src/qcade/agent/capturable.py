@@ -20,6 +20,8 @@ def make_capturable(optimizer: torch.optim.Optimizer) -> None:
         group["capturable"] = True
         device = group["params"][0].device
         group["lr"] = torch.tensor(group["lr"], dtype=torch.float32, device=device)
+    # PyTorch warns of steps outside of a graph; rehearsals and checks are such steps on purpose.
+    setattr(optimizer, "_warned_capturable_if_run_uncaptured", True)  # noqa: B010
 
 
 def fill_state(optimizer: torch.optim.Optimizer) -> None:

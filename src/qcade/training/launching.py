@@ -90,20 +90,25 @@ class AsGraphs:
             return one_by_one(step, inputs)
         stacked = stack(inputs)
         graph = self._graphs.get((key, len(inputs)))
+        reason = ""
         if graph is None:
             try:
                 graph = self._capture(step, len(inputs), stacked)
             except RuntimeError as error:
-                self._refuse(f"this run's steps cannot be captured as a CUDA graph ({error})")
-                return one_by_one(step, inputs)
-            self._graphs[key, len(inputs)] = graph
+                reason = str(error)
+        # Outside of `except`, whose traceback keeps the failed capture's tensors alive.
+        if graph is None:
+            self._refuse(f"this run's steps cannot be captured as a CUDA graph ({reason})")
+            return one_by_one(step, inputs)
+        self._graphs[key, len(inputs)] = graph
         return graph(stacked)
 
     def forget(self) -> None:
         """Drop all graphs; the next run of each step captures it anew."""
         self._graphs.clear()
-        # Memory whose graphs are all gone cannot be used again.
-        self._place = None
+        # Memory whose graphs are all gone cannot be used again; the stream can.
+        if self._place is not None:
+            self._place = self._place._replace(pool=torch.cuda.graph_pool_handle())
 
     def _capture(self, step: Function, count: int, stacked: list[Tensor]) -> CapturedFunction:
         written = self._written()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,6 +54,11 @@ class Training:
         network = build_q_network(
             recipe.torso, recipe.algorithm, (recipe.stack, height, width), actions, seeds[1]
         )
+        weights = sum(p.nbytes for p in network.parameters())
+        storage = choose_storage(recipe, self.hardware.device, weights)
+        if storage != "raw":
+            # Compressed frames come from the host, which no graph can hold.
+            self.hardware = dataclasses.replace(self.hardware, graphs=False)
         # Noise is drawn where the networks are; one generator for acting and learning.
         self.noise = torch.Generator(self.hardware.device).manual_seed(seeds[4])
         self.learner = Learner(
@@ -64,7 +70,6 @@ class Training:
             self.noise,
         )
         self.actor = Actor(self.learner.network, actions, self.hardware, seeds[2], self.noise)
-        weights = sum(p.nbytes for p in network.parameters())
         self.ring = FrameRing(
             recipe.ring_rows,
             recipe.environments,
@@ -72,7 +77,7 @@ class Training:
             width,
             recipe.stack,
             self.hardware.device,
-            choose_storage(recipe, self.hardware.device, weights),
+            storage,
         )
         self.acting = Acting(self.actor, self.ring)
         self.updates = update_rule(recipe, self.learner, self.ring, actions, seeds[3])
