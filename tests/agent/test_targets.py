@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -28,15 +28,6 @@ EVERY: list[TargetNetwork] = [
     NoTarget(),
 ]
 every_rule = pytest.mark.parametrize("rule", EVERY, ids=repr)
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    # Networks as small as these only wait for a second thread, and long where cores are busy.
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 class Weighted(nn.Module):

@@ -40,7 +40,7 @@ class Adam(OptimizerPart):
 
     def learning_rate_at(self, progress: Progress) -> float | None:
         """The step size at some point of the run."""
-        return self.learning_rate * (1.0 - progress.fraction) if self.anneals else None
+        return annealed(self.learning_rate, progress) if self.anneals else None
 
 
 @dataclass(frozen=True)
@@ -63,4 +63,9 @@ class RAdam(OptimizerPart):
 
     def learning_rate_at(self, progress: Progress) -> float | None:
         """The step size at some point of the run."""
-        return self.learning_rate * (1.0 - progress.fraction) if self.anneals else None
+        return annealed(self.learning_rate, progress) if self.anneals else None
+
+
+def annealed(learning_rate: float, progress: Progress) -> float:
+    """Take the step size along a straight line to 0 at the end of the run."""
+    return learning_rate * (1.0 - progress.fraction)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from rich.console import RenderableType
 from rich.table import Table
@@ -38,25 +38,26 @@ def report(findings: Findings) -> Iterator[RenderableType]:
 
 def emulator_table(findings: Findings) -> Table:
     """Decisions a second by environments and threads."""
-    threads = sorted({speed.threads for speed in findings.emulators})
-    table = Table("emulators alone, decisions/s", box=None, pad_edge=False)
-    for t in threads:
-        table.add_column(_counted(t, "thread"), justify="right")
-    rates = {(s.environments, s.threads): s.decisions_per_second for s in findings.emulators}
-    for count in sorted({speed.environments for speed in findings.emulators}):
-        table.add_row(_counted(count, "environment"), *(f"{rates[count, t]:,.0f}" for t in threads))
-    return table
+    rates = {
+        (_counted(s.environments, "environment"), s.threads): f"{s.decisions_per_second:,.0f}"
+        for s in sorted(findings.emulators, key=lambda speed: speed.environments)
+    }
+    return _by_threads("emulators alone, decisions/s", rates)
 
 
 def update_table(findings: Findings) -> Table:
     """Updates a second by precision and threads."""
-    threads = sorted({speed.threads for speed in findings.updates})
-    table = Table("Nature network, updates/s", box=None, pad_edge=False)
+    rates = {(s.precision, s.threads): f"{s.updates_per_second:,.1f}" for s in findings.updates}
+    return _by_threads("Nature network, updates/s", rates)
+
+
+def _by_threads(title: str, rates: Mapping[tuple[str, int], str]) -> Table:
+    threads = sorted({t for _, t in rates})
+    table = Table(title, box=None, pad_edge=False)
     for t in threads:
         table.add_column(_counted(t, "thread"), justify="right")
-    rates = {(s.precision, s.threads): s.updates_per_second for s in findings.updates}
-    for precision in dict.fromkeys(speed.precision for speed in findings.updates):
-        table.add_row(precision, *(f"{rates[precision, t]:,.1f}" for t in threads))
+    for name in dict.fromkeys(name for name, _ in rates):
+        table.add_row(name, *(rates[name, t] for t in threads))
     return table
 
 

@@ -6,6 +6,7 @@ import contextlib
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 
 from rich.console import Console
 
@@ -90,7 +91,7 @@ class Recorder:
         if isinstance(event, EpisodeEnded):
             self.scores.add(event.score)
         for writer in self._writers:
-            self._attempt(lambda writer=writer: writer.write(event))  # type: ignore[misc]
+            self._attempt(partial(writer.write, event))
         if isinstance(event, Advanced):
             self._spill_now_and_then()
             if self._trouble is not None:

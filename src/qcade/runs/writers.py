@@ -56,8 +56,9 @@ class RecentScores:
     def from_json(data: JSON) -> RecentScores:
         """Read what `to_json` wrote; none yet if it is nothing of the kind."""
         scores = RecentScores()
-        if isinstance(data, dict) and isinstance(data.get("recent"), list):
-            scores._recent.extend(float(str(score)) for score in data["recent"])  # type: ignore[union-attr]
+        recent = data.get("recent") if isinstance(data, dict) else None
+        if isinstance(data, dict) and isinstance(recent, list):
+            scores._recent.extend(float(str(score)) for score in recent)
             scores.best = None if data["best"] is None else float(str(data["best"]))
         return scores
 

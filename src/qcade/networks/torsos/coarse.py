@@ -7,8 +7,7 @@ from typing import Literal
 
 from torch import nn
 
-from qcade.networks.layers import before_relu
-from qcade.networks.normalization import ChannelNorm
+from qcade.networks.convolutions import convolutions
 from qcade.parts import Torso
 
 # Channels, kernel size, stride.
@@ -24,12 +23,4 @@ class Coarse(Torso):
 
     def build(self, stack: int, height: int, width: int) -> nn.Module:
         """Make a module from float [B, S, H, W] to float [B, 32, h, w]; 5x5 for 42x42."""
-        layers: list[nn.Module] = []
-        inputs = stack
-        for channels, kernel, stride in CONVOLUTIONS:
-            layers.append(before_relu(nn.Conv2d(inputs, channels, kernel, stride)))
-            if self.normalization == "channel":
-                layers.append(ChannelNorm(channels))
-            layers.append(nn.ReLU())
-            inputs = channels
-        return nn.Sequential(*layers)
+        return convolutions(CONVOLUTIONS, stack, height, width, self.normalization)

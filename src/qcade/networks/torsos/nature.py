@@ -7,8 +7,7 @@ from typing import Literal
 
 from torch import nn
 
-from qcade.networks.layers import before_relu
-from qcade.networks.normalization import ChannelNorm
+from qcade.networks.convolutions import convolutions
 from qcade.parts import Torso
 
 # Channels, kernel size, stride.
@@ -24,15 +23,4 @@ class Nature(Torso):
 
     def build(self, stack: int, height: int, width: int) -> nn.Module:
         """Make a module from float [B, S, H, W] to float [B, 64, h, w]; 7x7 for 84x84."""
-        layers: list[nn.Module] = []
-        inputs = stack
-        for channels, kernel, stride in CONVOLUTIONS:
-            layers.append(before_relu(nn.Conv2d(inputs, channels, kernel, stride)))
-            height, width = (height - kernel) // stride + 1, (width - kernel) // stride + 1
-            if self.normalization == "channel":
-                layers.append(ChannelNorm(channels))
-            elif self.normalization == "layer":
-                layers.append(nn.LayerNorm([channels, height, width]))
-            layers.append(nn.ReLU())
-            inputs = channels
-        return nn.Sequential(*layers)
+        return convolutions(CONVOLUTIONS, stack, height, width, self.normalization)

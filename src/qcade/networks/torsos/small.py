@@ -7,9 +7,11 @@ from typing import Literal
 
 from torch import nn
 
-from qcade.networks.layers import before_relu
-from qcade.networks.normalization import ChannelNorm
+from qcade.networks.convolutions import convolutions
 from qcade.parts import Torso
+
+# Channels, kernel size, stride.
+CONVOLUTIONS = ((32, 5, 5), (64, 5, 5))
 
 
 @dataclass(frozen=True)
@@ -21,12 +23,4 @@ class Small(Torso):
 
     def build(self, stack: int, height: int, width: int) -> nn.Module:
         """Make a module from float [B, S, H, W] to float [B, 64, h, w]; 3x3 for 84x84."""
-        layers: list[nn.Module] = []
-        inputs = stack
-        for channels in (32, 64):
-            layers.append(before_relu(nn.Conv2d(inputs, channels, 5, 5)))
-            if self.normalization == "channel":
-                layers.append(ChannelNorm(channels))
-            layers.append(nn.ReLU())
-            inputs = channels
-        return nn.Sequential(*layers)
+        return convolutions(CONVOLUTIONS, stack, height, width, self.normalization)
