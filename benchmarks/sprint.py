@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import statistics
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from qcade.games.names import canonical
 from qcade.games.scores import HUMAN_RANDOM
 from qcade.machine import available_cores, describe_processor
 
@@ -53,6 +55,9 @@ def qcade(*words: str) -> str:
 def sprint(recipe: str, game: str, seed: int, folder: Path, options: list[str]) -> Result:
     """Train once and judge the agent."""
     run = folder / f"{game}-{recipe.rpartition(':')[2]}-{seed}"
+    if run.exists():
+        raise SystemExit(f"{run} exists already, and would only go on: choose another --folder")
+    random_player = HUMAN_RANDOM.get(canonical(game), (math.nan,))[0]
     started = time.monotonic()
     qcade("train", game, "--recipe", recipe, "--seed", str(seed), "--out", str(run), *options)
     seconds = time.monotonic() - started
@@ -70,7 +75,7 @@ def sprint(recipe: str, game: str, seed: int, folder: Path, options: list[str]) 
         statistics.fmean(scores),
         min(scores),
         max(scores),
-        HUMAN_RANDOM[game][0],
+        random_player,
     )
 
 

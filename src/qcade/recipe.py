@@ -88,6 +88,9 @@ class Rollouts:
     """Times that every decision of the rollouts is learned from."""
     minibatches: Positive = 32
     """Updates an epoch."""
+    overlap: bool = False
+    """Whether a rollout is learned from while the next one is played, a share at every decision,
+    instead of all at once before it: nothing waits, and the agent plays a rollout behind."""
     gamma: Probability = 0.99
     """Discount of one decision."""
     clip_rewards: bool = True
@@ -219,8 +222,8 @@ class OnPolicyRecipe(Recipe):
 
     @property
     def ring_rows(self) -> int:
-        """Rows of E frames that the frame ring holds: one rollout and the stack before it."""
-        return self.rollouts.decisions + self.stack
+        """Rows of E frames in the ring: a rollout, the one being played, the stack before them."""
+        return self.rollouts.decisions * (2 if self.rollouts.overlap else 1) + self.stack
 
 
 def validate(recipe: Recipe) -> None:

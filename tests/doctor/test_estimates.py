@@ -9,6 +9,7 @@ import torch
 
 from qcade.doctor.estimates import (
     Costs,
+    are_apart,
     estimate,
     learning_seconds,
     measure_costs,
@@ -47,6 +48,33 @@ def test_beside_a_gpu_only_the_slower_of_emulators_and_updates_counts() -> None:
     slow_games = dataclasses.replace(OVERLAPPING, emulating=0.01)
     assert seconds_per_decision(slow_games, is_learning=True) == pytest.approx(0.012)
     assert seconds_per_decision(OVERLAPPING, is_learning=False) == pytest.approx(0.003)
+
+
+@pytest.mark.parametrize(
+    ("overlap", "device", "threads", "apart"),
+    [
+        (True, "cpu", 1, True),
+        (True, "cpu", 2, False),
+        (False, "cpu", 1, False),
+        (True, "cuda", 2, True),
+        (False, "cuda", 2, False),
+    ],
+)
+def test_rollouts_that_overlap_are_learned_from_beside_the_emulators_where_cores_are_left(
+    overlap: bool, device: str, threads: int, apart: bool
+) -> None:
+    recipe = pqn("pong")
+    recipe = dataclasses.replace(
+        recipe, rollouts=dataclasses.replace(recipe.rollouts, overlap=overlap)
+    )
+    hardware = Hardware(torch.device(device), torch.float32, threads)
+    assert are_apart(recipe, hardware, cores=2) is apart
+
+
+def test_replay_and_emulators_share_a_processor_but_not_a_gpu() -> None:
+    assert not are_apart(dqn("pong"), HARDWARE, cores=16)
+    beside_a_gpu = dataclasses.replace(HARDWARE, device=torch.device("cuda"))
+    assert are_apart(dqn("pong"), beside_a_gpu, cores=16)
 
 
 def test_a_run_first_fills_its_memory_and_then_learns() -> None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import ClassVar
 
 import numpy as np
 import pytest
 import torch
 
+from qcade.agent.exploration import LinearEpsilon
 from qcade.agent.optimizers import RAdam
 from qcade.agent.targets import NoTarget
 from qcade.algorithms.pqn import PQN
@@ -25,11 +27,15 @@ from qcade.types import Batch, Progress, QcadeError
 ENVIRONMENTS, DECISIONS, EPOCHS, MINIBATCHES = 3, 9, 2, 4
 
 
+ROLLOUTS = Rollouts(decisions=DECISIONS, epochs=EPOCHS, minibatches=MINIBATCHES, gamma=0.9)
+OVERLAPPING = dataclasses.replace(ROLLOUTS, overlap=True)
+
+
 def small(**changes: object) -> OnPolicyRecipe:
     recipe = dataclasses.replace(
         pqn("catch"),
         environments=ENVIRONMENTS,
-        rollouts=Rollouts(decisions=DECISIONS, epochs=EPOCHS, minibatches=MINIBATCHES, gamma=0.9),
+        rollouts=ROLLOUTS,
         total_frames=ENVIRONMENTS * DECISIONS * 3,
     )
     compute = dataclasses.replace(recipe.compute, threads=1, precision="float32", device="cpu")
@@ -215,3 +221,122 @@ def test_values_of_a_half_played_rollout_are_saved() -> None:
     assert torch.equal(restored.rollout(0).q_values, updates.rollout(0).q_values)
     training.close()
     other.close()
+
+
+def overlapping(rollouts: Rollouts = OVERLAPPING, **changes: object) -> OnPolicyRecipe:
+    """A recipe of overlapping rollouts that plays at random, so that what is seen never changes."""
+    whole = ENVIRONMENTS * DECISIONS * 4
+    return small(
+        rollouts=rollouts,
+        exploration=LinearEpsilon(start=1.0, end=1.0, decay_decisions=1),
+        total_frames=whole,
+        **changes,
+    )
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 7])
+def test_overlapping_updates_are_spread_over_the_rollout_that_follows(epochs: int) -> None:
+    training = Training(overlapping(dataclasses.replace(OVERLAPPING, epochs=epochs)))
+    counts = [0, *(event.updates for event in run(training) if isinstance(event, Advanced))]
+    training.close()
+    made = [after - before for before, after in pairwise(counts)]
+    assert made[:DECISIONS] == [0] * DECISIONS
+    shares = [made[start : start + DECISIONS] for start in range(DECISIONS, len(made), DECISIONS)]
+    assert len(shares) == 3
+    updates = epochs * MINIBATCHES
+    for share in shares:
+        assert sum(share) == updates
+        assert share[0] == max(share) == -(-updates // DECISIONS)
+        assert max(share) - min(share) <= 1
+
+
+def seen_in_training(rollouts: Rollouts) -> list[Counter[bytes]]:
+    """What the learner was given of each rollout: observations with their actions."""
+    Told.batches.clear()
+    training = Training(overlapping(rollouts, algorithm=Told()))
+    for _ in run(training):
+        pass
+    training.close()
+    per_rollout = EPOCHS * MINIBATCHES
+    return [
+        Counter(
+            batch.s_tm1[i].numpy().tobytes() + bytes([int(batch.a_tm1[i])])
+            for batch in Told.batches[start : start + per_rollout]
+            for i in range(len(batch.a_tm1))
+        )
+        for start in range(0, len(Told.batches), per_rollout)
+    ]
+
+
+def test_overlapping_rollouts_are_whole_although_the_ring_moves_on() -> None:
+    at_once, spread = seen_in_training(ROLLOUTS), seen_in_training(OVERLAPPING)
+    assert len(spread) == 3
+    assert spread == at_once
+
+
+@pytest.mark.parametrize("rows", [DECISIONS + 4, 2 * DECISIONS])
+def test_a_rollout_half_learned_from_goes_on_after_a_restart(rows: int) -> None:
+    recipe = overlapping()
+    training = Training(recipe)
+    for event in run(training):
+        if isinstance(event, Advanced) and training.next_row == rows + 1:
+            break
+    snapshot = training.snapshot()
+    other = Training(recipe, snapshot)
+    oldest = max(0, rows + 1 - recipe.ring_rows)
+    other.ring.start_at(oldest, 0)
+    other.ring.append_rows(training.ring.read_rows(oldest, rows + 1))
+    for each in (training, other):
+        each.updates.heard(torch.zeros(ENVIRONMENTS, 3))
+        assert each.updates.due(each.decisions) > 0
+        each.update_all_due()
+    weights, others = (each.learner.network.state_dict() for each in (training, other))
+    assert all(torch.equal(weights[name], others[name]) for name in weights)
+    assert not all(torch.equal(weights[name], snapshot.model[name]) for name in weights)
+    training.close()
+    other.close()
+
+
+def test_what_is_left_of_a_rollout_is_forgotten_with_the_memory() -> None:
+    training = Training(overlapping())
+    for event in run(training):
+        if isinstance(event, Advanced) and training.next_row == DECISIONS + 5:
+            break
+    other = Training(overlapping(), training.snapshot())
+    open_environments(other)
+    updates = other.updates
+    assert isinstance(updates, OnPolicyUpdates)
+    assert updates._minibatches
+    made = [event.updates for event in run(other) if isinstance(event, Advanced)]
+    before = training.learner.updates
+    assert made[: DECISIONS + 1] == [before] * DECISIONS + [before + 1]
+    training.close()
+    other.close()
+
+
+def test_longer_rollouts_than_a_parents_wait_until_all_of_one_was_heard() -> None:
+    training = played(2 * DECISIONS)
+    other = Training(small(rollouts=dataclasses.replace(ROLLOUTS, decisions=2 * DECISIONS)))
+    other.ring.start_at(DECISIONS, 0)
+    other.ring.append_rows(training.ring.read_rows(DECISIONS, 2 * DECISIONS + 1))
+    other.updates.restore(training.updates.tensors())
+    assert training.updates.due(0) == EPOCHS * MINIBATCHES
+    assert other.updates.due(0) == 0
+    training.close()
+    other.close()
+
+
+def test_minibatches_of_rollouts_that_were_cut_otherwise_are_not_taken_over() -> None:
+    training = Training(overlapping())
+    for event in run(training):
+        if isinstance(event, Advanced) and training.next_row == DECISIONS + 5:
+            break
+    saved = training.updates.tensors()
+    changed = Training(overlapping(dataclasses.replace(OVERLAPPING, minibatches=3)))
+    for other, expected in ((Training(overlapping()), 1), (changed, 0)):
+        other.ring.start_at(0, 0)
+        other.ring.append_rows(training.ring.read_rows(0, DECISIONS + 5))
+        other.updates.restore(saved)
+        assert other.updates.due(0) == expected
+        other.close()
+    training.close()

@@ -17,8 +17,8 @@ from qcade.doctor.measuring import (
     measure_emulators,
     measure_updates,
 )
-from qcade.machine import Hardware, resolve
-from qcade.recipe import Recipe
+from qcade.machine import Hardware, available_cores, resolve
+from qcade.recipe import OnPolicyRecipe, Recipe
 from qcade.recipes.dqn import dqn
 from qcade.runs.needs import predict_needs
 
@@ -80,13 +80,22 @@ class Estimate:
 def seconds_per_decision(costs: Costs, is_learning: bool) -> float:
     """Seconds for one decision of one environment.
 
-    Where the updates are on another device, the slower of emulators and updates counts; on one
-    processor both want all its cores, so that their times add up.
+    Where each has processors of its own, the slower of emulators and updates counts; where both
+    want all cores, or one waits for the other, their times add up.
     """
     learning = costs.learning if is_learning else 0.0
     if costs.overlaps:
         return costs.acting + max(costs.emulating, learning)
     return costs.acting + costs.emulating + learning
+
+
+def are_apart(recipe: Recipe, hardware: Hardware, cores: int) -> bool:
+    """Whether emulators and updates go on at once, each on processors of their own."""
+    if isinstance(recipe, OnPolicyRecipe) and not recipe.rollouts.overlap:
+        return False
+    if hardware.device.type != "cpu":
+        return True
+    return isinstance(recipe, OnPolicyRecipe) and 2 * hardware.threads <= cores
 
 
 def run_seconds(recipe: Recipe, costs: Costs) -> float:
@@ -150,7 +159,7 @@ def measure_costs(
         1.0 / emulator_rate,
         acting,
         learning_seconds(recipe, times),
-        hardware.device.type != "cpu",
+        are_apart(recipe, hardware, available_cores()),
         times.measured_updates,
         work.update,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -128,14 +128,15 @@ def examine(
             emulators.append(EmulatorSpeed(count, t, rate))
     updates = _measure_updates(found, threads, actions, UPDATE_SHARE * seconds, tell)
     best = max(updates, key=lambda u: u.updates_per_second)
-    hardware = Hardware(found.device, getattr(torch, best.precision), best.threads)
+    fastest = Hardware(found.device, getattr(torch, best.precision), best.threads)
     rate = best.updates_per_second * count_work(dqn("pong"), actions).update
     estimates = []
     for recipe in recipes:
         tell(recipe.name)
+        hardware = replace(fastest, threads=recipe.compute.threads or fastest.threads)
         emulator_rate = (
             _nearest(emulators, recipe.environments, hardware.threads)
-            if recipe.game == game
+            if recipe.game == game and hardware.threads in threads
             else measure_emulators_of(recipe, hardware.threads, box)
         )
         costs = measure_costs(

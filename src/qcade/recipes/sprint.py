@@ -9,7 +9,7 @@ from qcade.games.atari import Atari
 from qcade.games.catch import Catch
 from qcade.networks.streams import Plain
 from qcade.networks.torsos.coarse import Coarse
-from qcade.recipe import OnPolicyRecipe, Rollouts
+from qcade.recipe import Compute, OnPolicyRecipe, Rollouts
 from qcade.recipes._games import sized
 
 
@@ -26,7 +26,9 @@ def sprint(game: str) -> OnPolicyRecipe:
             algorithm=PQN(streams=Plain(hidden=256, normalization="layer"), trace_decay=0.9),
             exploration=LinearEpsilon(end=0.01, decay_decisions=100_000),
             optimizer=Adam(learning_rate=3e-4, anneals=True),
-            rollouts=Rollouts(decisions=32, epochs=2, minibatches=32),
+            rollouts=Rollouts(decisions=32, epochs=2, minibatches=32, overlap=True),
+            # One core learns while another plays: both have about the same to do.
+            compute=Compute(threads=1),
             environments=32,
             total_frames=4_000_000,
         )

@@ -32,18 +32,31 @@ class OnPolicyUpdates:
         """Q-values of the newest rows' observations, as the actor saw them: [E, A] each."""
         self.launcher = make_launcher(learner.hardware, ring.storage, self._written)
         self._minibatches: list[Minibatch] = []
-        """Made and used up in one row, from the end."""
+        """Of the rollout that is learned from, used up from the end."""
+
+    @property
+    def _decided_rows(self) -> int:
+        return self.ring.appended_rows - self.ring.opening_row - 1
 
     def due(self, decisions: int) -> int:
-        """Updates that belong to the decisions now being made: all of a rollout's, or none."""
+        """Updates that belong to the decisions now being made: a rollout's, a share, or none."""
         rollouts = self.recipe.rollouts
-        decided_rows = self.ring.appended_rows - self.ring.opening_row - 1
-        if decided_rows == 0 or decided_rows % rollouts.decisions:
-            return 0
-        return rollouts.epochs * rollouts.minibatches
+        updates = rollouts.epochs * rollouts.minibatches
+        shares = rollouts.decisions if rollouts.overlap else 1
+        row = self._decided_rows % rollouts.decisions
+        # Rounded up, so that a rollout's first updates come at its end, when all is known of it.
+        made, wanted = (-(-updates * min(rows, shares) // shares) for rows in (row, row + 1))
+        if row:
+            return min(wanted - made, len(self._minibatches))
+        # A fork whose rollouts are longer than its parent's has not heard all of the first one.
+        return wanted if len(self._values) > rollouts.decisions else 0
 
     def heard(self, q_values: Tensor | None) -> None:
         """Keep what the actor made of the newest observations: float32 [E, A], if it asked."""
+        if self._decided_rows == 0:
+            # The memory is new: whatever was known of an older one is of no use.
+            self._values.clear()
+            self._minibatches.clear()
         if q_values is None:
             q_values = self.learner.q_values(self.ring.newest())
         self._values.append(q_values)
@@ -116,12 +129,32 @@ class OnPolicyUpdates:
 
     def tensors(self) -> dict[str, Tensor]:
         """Everything beside learner and ring that the next update depends on."""
-        values = {"values": torch.stack([*self._values])} if self._values else {}
-        return {"random": self.generator.get_state(), **values}
+        tensors = {"random": self.generator.get_state(), "rollouts": self._shape}
+        if self._values:
+            tensors["values"] = torch.stack([*self._values])
+        if self._minibatches:
+            tensors["minibatches.sizes"] = torch.tensor([len(row) for row, *_ in self._minibatches])
+            for place, parts in enumerate(zip(*self._minibatches, strict=True)):
+                tensors[f"minibatches.{place}"] = torch.cat(parts)
+        return tensors
 
     def restore(self, tensors: dict[str, Tensor]) -> None:
-        """Take back what `tensors` gave."""
+        """Take back what `tensors` gave; minibatches only of rollouts that are cut alike."""
         self.generator.set_state(tensors["random"])
         self._values.clear()
+        self._minibatches.clear()
         if "values" in tensors:
             self._values.extend(tensors["values"].to(self.ring.device))
+        if "minibatches.sizes" in tensors and torch.equal(tensors["rollouts"], self._shape):
+            sizes = tensors["minibatches.sizes"].tolist()
+            columns = [
+                tensors[name].to(self.ring.device).split_with_sizes(sizes)
+                for name in sorted(tensors)
+                if name.startswith("minibatches.") and name != "minibatches.sizes"
+            ]
+            self._minibatches = [*zip(*columns, strict=True)]
+
+    @property
+    def _shape(self) -> Tensor:
+        rollouts = self.recipe.rollouts
+        return torch.tensor([rollouts.decisions, rollouts.epochs, rollouts.minibatches])
