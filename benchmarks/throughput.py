@@ -18,6 +18,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from qcade.machine import available_cores, describe_processor, resolve
 from qcade.recipe import Compute
 from throughput_contenders import CONTENDERS, Conditions, Floor, floor_settings, is_installed
@@ -75,9 +77,9 @@ def find_floor(conditions: Conditions) -> tuple[Floor, list[dict[str, Any]]]:
 
 def run(plan: Plan) -> dict[str, Any]:
     """Measure all contenders in turns."""
+    load_before = psutil.getloadavg()
     floor, tried = find_floor(plan.conditions) if "floor" in plan.contenders else (None, [])
     results: dict[str, list[dict[str, Any]]] = {name: [] for name in plan.contenders}
-    load_before = os.getloadavg()
     for turn in range(plan.repetitions):
         # Every other round goes backwards, so that a machine that slows down hits all alike.
         for name in plan.contenders[:: -1 if turn % 2 else 1]:
@@ -133,6 +135,8 @@ def main() -> None:
         words.decisions, words.warm_up, words.capacity, words.threads, str(device)
     )
     names = [name for name in words.contenders if name not in missing]
+    if not names:
+        raise SystemExit("nothing is left to measure")
     found = run(Plan(names, words.repetitions, conditions))
     print(markdown(found))
     if words.out is not None:

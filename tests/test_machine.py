@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -33,3 +35,38 @@ def test_bfloat16_that_is_asked_for_is_given_untried(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(machine, "LARGEST_BFLOAT16_ERROR", 0.0)
     asked = Compute(device="cpu", precision="bfloat16")
     assert machine.resolve(asked).precision is torch.bfloat16
+
+
+VERSION_2 = ("memory.max", "memory.current", "inactive_file")
+
+
+def group(folder: Path, limit: str, used: str, stat: str) -> Path:
+    """A folder that looks like a control group's."""
+    (folder / "memory.max").write_text(limit)
+    (folder / "memory.current").write_text(used)
+    (folder / "memory.stat").write_text(stat)
+    return folder
+
+
+def test_files_that_lie_in_memory_do_not_count_against_a_container(tmp_path: Path) -> None:
+    stat = "anon 300\ninactive_file_of_others 7\ninactive_file 450\nactive_file 50\n"
+    folder = group(tmp_path, "1000\n", "800\n", stat)
+    assert machine.group_available_bytes(folder, *VERSION_2) == 1000 - 800 + 450
+
+
+def test_a_container_over_its_limit_has_nothing_left(tmp_path: Path) -> None:
+    folder = group(tmp_path, "1000\n", "1100\n", "inactive_file 0\n")
+    assert machine.group_available_bytes(folder, *VERSION_2) == 0
+
+
+@pytest.mark.parametrize("limit", ["max\n", ""])
+def test_a_container_without_a_limit_has_the_machines_memory(tmp_path: Path, limit: str) -> None:
+    folder = group(tmp_path, limit, "1100\n", "inactive_file 0\n")
+    assert machine.group_available_bytes(folder, *VERSION_2) is None
+    assert machine.group_available_bytes(tmp_path / "none", *VERSION_2) is None
+
+
+def test_disk_is_that_of_the_nearest_folder_there_is(tmp_path: Path) -> None:
+    there = machine.available_disk_bytes(tmp_path)
+    wanted = machine.available_disk_bytes(tmp_path / "not" / "yet")
+    assert wanted == pytest.approx(there, abs=2**30)

@@ -55,6 +55,7 @@ def train(words: list[str]) -> None:
     """Train an agent on a game"""
     from qcade.options import parse_train
     from qcade.runs.directory import create_run, run_for
+    from qcade.runs.lock import holder
     from qcade.runs.needs import check_needs, fitted
 
     options, recipe = parse_train(words)
@@ -69,7 +70,7 @@ def train(words: list[str]) -> None:
     if colon and not str(options.recipe).endswith(".json"):
         own_modules.extend(["--import", own_module])
     directory = create_run(path, recipe)
-    if not directory.is_complete():
+    if directory.frames() == 0 and holder(path) is None:
         say_what_it_will_take(recipe)
     _carry_out(directory.path, options.detach)
 

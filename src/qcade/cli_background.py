@@ -8,12 +8,9 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
-from rich.console import Console
 
-from qcade.terminal import RUNS, RunPath, errors, own_modules, parse, screen
+from qcade.terminal import RUNS, RunPath, errors, own_modules, parse, print_table, screen
 from qcade.types import QcadeError
-
-WIDEST_TABLE = 1_000
 
 
 @dataclass(frozen=True)
@@ -35,8 +32,7 @@ def show_runs(words: list[str]) -> None:
     if options.json:
         print(json.dumps([to_json(run) for run in found], indent=2))
     elif found:
-        # Rich would shorten names and numbers to the width it guesses where there is no terminal.
-        Console(highlight=False, width=WIDEST_TABLE).print(table_of(found), soft_wrap=True)
+        print_table(table_of(found))
     else:
         screen.print(f"There is no run in {options.folder}.")
     for problem in problems:

@@ -5,13 +5,10 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from rich.console import Console
-
 from qcade.recipe import Recipe
-from qcade.terminal import RUNS, errors, parse, screen
+from qcade.terminal import RUNS, errors, parse, print_table, screen
 from qcade.types import QcadeError
 
-WIDEST_TABLE = 1_000
 SECONDS_OF_LOOKING, MANY_BUSY_CORES = 0.3, 0.25
 """Share of the cores that other programs may use before they are spoken of."""
 SECONDS_BEFORE_TRAINING = 1.5
@@ -60,10 +57,8 @@ def doctor(words: list[str]) -> None:
     if options.json:
         print(json.dumps(found.to_json()))
         return
-    # Rich would shorten tables to the width it guesses where there is no terminal.
-    console = Console(highlight=False, width=WIDEST_TABLE)
     for part in report(found):
-        console.print(part, soft_wrap=True, markup=False)
+        print_table(part)
 
 
 def say_what_it_will_take(recipe: Recipe) -> None:

@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from rich.console import Console
-
-from qcade.terminal import RunPath, parse, screen
+from qcade.terminal import RunPath, parse, print_table, screen
 from qcade.types import QcadeError
 
-EVALUATION_SECONDS, WIDEST_TABLE = 300, 1_000
+EVALUATION_SECONDS = 300
 
 
 @dataclass(frozen=True)
@@ -75,8 +73,7 @@ def show_episodes(words: list[str]) -> None:
     if options.json:
         print(json.dumps([to_json(episode) for episode in episodes], indent=2))
     elif episodes:
-        # Rich would shorten numbers to the width it guesses where there is no terminal.
-        Console(highlight=False, width=WIDEST_TABLE).print(table_of(run, episodes), soft_wrap=True)
+        print_table(table_of(run, episodes))
     else:
         screen.print(f"{options.run} has finished no episode yet.", markup=False)
 

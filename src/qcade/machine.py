@@ -24,6 +24,15 @@ LARGEST_BFLOAT16_ERROR = 0.05
 GLIBC_TRIM_THRESHOLD, GLIBC_MMAP_THRESHOLD = -1, -3
 GLIBC_LARGEST_MMAP_THRESHOLD = 32 * 2**20
 
+# Version 2 and version 1: folder, and names of limit, use and file cache in it.
+CONTROL_GROUPS = (
+    (Path("/sys/fs/cgroup"), ("memory.max", "memory.current", "inactive_file")),
+    (
+        Path("/sys/fs/cgroup/memory"),
+        ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+    ),
+)
+
 
 @dataclass(frozen=True)
 class Hardware:
@@ -79,27 +88,31 @@ def available_memory_bytes(device: torch.device | None = None) -> int:
     """
     if device is not None and device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
-    available = psutil.virtual_memory().available
-    for limit_file, used_file in (
-        ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
-        (
-            "/sys/fs/cgroup/memory/memory.limit_in_bytes",
-            "/sys/fs/cgroup/memory/memory.usage_in_bytes",
-        ),
-    ):
-        try:
-            limit = int(Path(limit_file).read_text())
-            used = int(Path(used_file).read_text())
-        except (OSError, ValueError):
-            continue
-        available = min(available, max(0, limit - used))
-    return available
+    groups = (group_available_bytes(folder, *files) for folder, files in CONTROL_GROUPS)
+    limited = [available for available in groups if available is not None]
+    return min([psutil.virtual_memory().available, *limited])
+
+
+def group_available_bytes(folder: Path, limit: str, used: str, cache: str) -> int | None:
+    """Memory that a Linux control group may still take; None if it has no limit, or is none.
+
+    `limit` and `used` are files, `cache` is a line of memory.stat: files that lie in memory count
+    as used, but the kernel gives them up first.
+    """
+    try:
+        most, taken = (int((folder / name).read_text()) for name in (limit, used))
+        lines = (folder / "memory.stat").read_text().splitlines()
+    except (OSError, ValueError):
+        return None
+    freeable = sum(int(line.split()[1]) for line in lines if line.startswith(f"{cache} "))
+    return max(0, most - taken + freeable)
 
 
 def available_disk_bytes(folder: Path) -> int:
     """Free disk where `folder` is or will be."""
     existing = folder.absolute()
-    while not existing.exists():
+    # os.path says no where Path.exists would raise: below a folder that may not be looked into.
+    while not os.path.exists(existing) and existing != existing.parent:
         existing = existing.parent
     return shutil.disk_usage(existing).free
 

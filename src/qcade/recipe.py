@@ -46,7 +46,8 @@ class Replay:
     """Frames kept, over all environments; 84x84 frames take 7,056 bytes each, raw."""
     storage: Literal["auto", "raw", "compressed"] = "auto"
     """How frames lie: raw where the updates run, or compressed in host memory, some ten times
-    smaller and a little slower; auto is raw if that fits. No bit of the run depends on it."""
+    smaller and a little slower; auto is raw if that fits. No bit of a run on a processor depends on
+    it; a GPU rounds otherwise, since compressed frames keep it from using graphs."""
     n_step: Positive = 1
     """Rewards summed before bootstrapping."""
     gamma: Probability = 0.99
@@ -229,6 +230,9 @@ class OnPolicyRecipe(Recipe):
 def validate(recipe: Recipe) -> None:
     """Check every field of every part; raise QcadeError naming the first that is wrong."""
     check_part(recipe)
+    if not isinstance(recipe, (ReplayRecipe, OnPolicyRecipe)):
+        kind = type(recipe).__name__
+        raise QcadeError(f"{kind} is neither a ReplayRecipe nor an OnPolicyRecipe")
     if recipe.checkpoints.replay == "tape" and not recipe.game.is_replayable:
         raise QcadeError(
             "checkpoints.replay is tape, but this kind of game cannot be replayed: use frames"

@@ -6,12 +6,20 @@ from pathlib import Path
 from typing import Annotated, TypeVar
 
 import tyro
-from rich.console import Console
+from rich.console import Console, RenderableType
 
 OptionsType = TypeVar("OptionsType")
 
 screen = Console(highlight=False, soft_wrap=True)
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
+
+WIDEST_TABLE = 1_000
+
+
+def print_table(table: RenderableType) -> None:
+    """Print a table as wide as it is, since Rich would shorten it where there is no terminal."""
+    Console(highlight=False, width=WIDEST_TABLE).print(table, soft_wrap=True, markup=False)
+
 
 own_modules: list[str] = []
 """The --import words of this command: a run in the background needs the same modules."""

@@ -93,6 +93,7 @@ def test_captured_updates_are_the_called_ones(
 ) -> None:
     monkeypatch.setattr(torch.backends.cudnn, "deterministic", True)
     trainings = [played(small_recipe(name, on_gpu(precision, graphs))) for graphs in (False, True)]
+    before = {k: v.clone() for k, v in trainings[0].learner.network.state_dict().items()}
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for training in trainings:
@@ -104,9 +105,11 @@ def test_captured_updates_are_the_called_ones(
         assert launcher.largest_disagreement <= TOLERANCES[trainings[1].hardware.precision]
     called, captured = (training.learner.network.state_dict() for training in trainings)
     for weight, tensor in called.items():
-        apart = float((tensor.double() - captured[weight].double()).norm())
-        # Rounding may be different; a step that was missed would be seen below.
-        assert apart <= 0.01 * float(tensor.double().norm()) + 0.01, weight
+        apart, step = (
+            float((tensor.double() - other[weight].double()).norm()) for other in (captured, before)
+        )
+        # Rounding may be different; where all steps were missed, they are as far apart as a step.
+        assert apart <= 0.1 * step + 1e-6, weight
     assert trainings[0].learner.updates == trainings[1].learner.updates
     for training in trainings:
         training.close()

@@ -340,3 +340,21 @@ def test_minibatches_of_rollouts_that_were_cut_otherwise_are_not_taken_over() ->
         assert other.updates.due(0) == expected
         other.close()
     training.close()
+
+
+def test_a_fork_with_other_environments_begins_its_rollouts_anew() -> None:
+    training = Training(overlapping())
+    for event in run(training):
+        if isinstance(event, Advanced) and training.next_row == DECISIONS + 5:
+            break
+    wider = overlapping(environments=ENVIRONMENTS + 1)
+    other = Training(wider, training.snapshot())
+    before = training.learner.updates
+    for event in run(other):
+        if isinstance(event, Advanced):
+            assert other.snapshot().learning["updates.values"].shape[1] == ENVIRONMENTS + 1
+            if event.updates > before:
+                break
+    assert other.next_row == training.next_row + DECISIONS + 2
+    training.close()
+    other.close()

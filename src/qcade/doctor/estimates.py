@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 from dataclasses import dataclass
+
+import torch
 
 from qcade.doctor.counting import (
     count_work,
@@ -17,7 +20,7 @@ from qcade.doctor.measuring import (
     measure_emulators,
     measure_updates,
 )
-from qcade.machine import Hardware, available_cores, resolve
+from qcade.machine import Hardware, available_cores, available_memory_bytes, resolve
 from qcade.recipe import OnPolicyRecipe, Recipe
 from qcade.recipes.dqn import dqn
 from qcade.runs.needs import predict_needs
@@ -72,7 +75,9 @@ class Estimate:
     costs: Costs
     """Where the time goes."""
     memory_bytes: int
-    """Of the process."""
+    """Of the frame ring and everything beside it, where they lie."""
+    fits_memory: bool
+    """Whether so much is free there."""
     disk_bytes: int
     """Of checkpoints and logs."""
 
@@ -126,6 +131,7 @@ def estimate(recipe: Recipe, hardware: Hardware, costs: Costs) -> Estimate:
         1.0 / seconds_per_decision(costs, is_learning=True),
         costs,
         needs.memory_bytes,
+        needs.memory_bytes <= available_memory_bytes(needs.memory_device),
         needs.disk_bytes,
     )
 
@@ -178,6 +184,10 @@ def quick_estimate(recipe: Recipe, seconds: float) -> Estimate:
     emulators = measure_emulators_of(recipe, hardware.threads, seconds / 4)
     actions = count_actions(recipe.game)
     costs = measure_costs(recipe, hardware, actions, emulators, 3 * seconds / 4)
+    if hardware.device.type == "cuda":
+        # The run that follows chooses its storage by what is free.
+        gc.collect()
+        torch.cuda.empty_cache()
     return estimate(recipe, hardware, costs)
 
 

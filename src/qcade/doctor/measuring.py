@@ -189,4 +189,6 @@ def _timed(hardware: Hardware, action: Callable[[], object]) -> float:
     action()
     if hardware.device.type == "cuda":
         torch.cuda.synchronize(hardware.device)
+    elif hardware.device.type == "mps":
+        torch.mps.synchronize()
     return time.perf_counter() - started

@@ -94,15 +94,15 @@ def recipe_table(findings: Findings) -> Table:
             *(f"{share:.0%}" for share in shares(found.costs)),
             gigabytes(found.memory_bytes),
             gigabytes(found.disk_bytes),
-            remarks(found, machine.available_memory_bytes, machine.free_disk_bytes),
+            remarks(found, machine.free_disk_bytes),
         )
     return table
 
 
-def remarks(found: Estimate, available_memory_bytes: int, free_disk_bytes: int) -> str:
+def remarks(found: Estimate, free_disk_bytes: int) -> str:
     """What keeps a recipe from running here; nothing if nothing does."""
     said = []
-    if found.memory_bytes > available_memory_bytes:
+    if not found.fits_memory:
         said.append("too little memory: --fit halves the replay")
     if found.disk_bytes > free_disk_bytes:
         said.append("too little disk")

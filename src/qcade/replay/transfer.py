@@ -9,7 +9,8 @@ from torch import Tensor
 def send(tensor: Tensor, device: torch.device) -> Tensor:
     """Bring a tensor to a device; a CUDA GPU takes it when it has done what was asked before.
 
-    Writing into the host tensor afterwards changes nothing of what arrives.
+    Writing into the host tensor afterwards changes nothing of what arrives there; on a processor
+    nothing is moved, and it is the same tensor.
     """
     if device.type == "cuda" and tensor.device.type == "cpu":
         # PyTorch keeps the pinned copy until the GPU has read it.

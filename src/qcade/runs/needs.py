@@ -17,7 +17,7 @@ from qcade.training.memory import choose_storage, memory_bytes, memory_device, s
 from qcade.types import QcadeError
 
 MOST_ACTIONS = 18
-LEAST_COMPRESSION = 3
+LEAST_COMPRESSION_ON_DISK = 3
 WEIGHT_COPIES_PER_CHECKPOINT = 4
 CHECKPOINTS_ON_DISK = 4
 """The newest two, the best, and one that is being written."""
@@ -56,7 +56,7 @@ def predict_needs(recipe: Recipe) -> Needs:
     ring = ring_bytes(recipe.ring_rows, recipe.environments, height, width)
     checkpoint = WEIGHT_COPIES_PER_CHECKPOINT * weights + sampler_bytes(recipe) + 100_000
     logs = 50_000_000
-    stored = ring // LEAST_COMPRESSION if recipe.stores_frames else 0
+    stored = ring // LEAST_COMPRESSION_ON_DISK if recipe.stores_frames else 0
     return Needs(
         storage,
         memory_device(storage, device),
@@ -101,10 +101,8 @@ def check_needs(recipe: Recipe, folder: Path) -> Needs:
         one += sampler_bytes(recipe) // frames
         fits = max(0, (available - (needs.memory_bytes - frames * one)) // one) // 1000 * 1000
         advice = "this machine is too small for this recipe"
-        if isinstance(recipe, ReplayRecipe):
-            frames = recipe.replay.capacity
-            if fits >= self_sufficient_capacity(recipe):
-                advice = f"--replay.capacity {fits} would fit"
+        if isinstance(recipe, ReplayRecipe) and fits >= self_sufficient_capacity(recipe):
+            advice = f"--replay.capacity {fits} would fit"
         raise QcadeError(
             f"the run needs {_gigabytes(needs.memory_bytes)} of memory "
             f"({frames:,} frames of {height}x{width}, {needs.storage}), "

@@ -36,7 +36,8 @@ def memory_device(storage: StorageKind, device: torch.device) -> torch.device:
 def choose_storage(recipe: Recipe, device: torch.device, weight_bytes: int) -> StorageKind:
     """Say how the frames of a run lie; `auto` is raw if that fits into memory that is free now.
 
-    What is chosen changes how much memory and time a run takes, and no bit of what it learns.
+    What is chosen changes how much memory and time a run takes, and on a processor no bit of what
+    it learns.
     """
     if not isinstance(recipe, ReplayRecipe):
         return "raw"

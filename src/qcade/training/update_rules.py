@@ -13,7 +13,7 @@ from qcade.recipe import OnPolicyRecipe, Recipe, ReplayRecipe
 from qcade.replay.frames import FrameRing
 from qcade.training.on_policy_updates import OnPolicyUpdates
 from qcade.training.replay_updates import ReplayUpdates
-from qcade.types import Progress, QcadeError
+from qcade.types import Progress
 
 
 class UpdateRule(Protocol):
@@ -50,12 +50,11 @@ class UpdateRule(Protocol):
 def update_rule(
     recipe: Recipe, learner: Learner, ring: FrameRing, actions: int, seed: int
 ) -> UpdateRule:
-    """Make what updates the learner of a recipe; QcadeError for a type of recipe of one's own."""
+    """Make what updates the learner of a valid recipe."""
     if isinstance(recipe, ReplayRecipe):
         return ReplayUpdates(recipe, learner, ring, actions, seed)
-    if isinstance(recipe, OnPolicyRecipe):
-        return OnPolicyUpdates(recipe, learner, ring, seed)
-    raise QcadeError(f"{type(recipe).__name__} is neither a ReplayRecipe nor an OnPolicyRecipe")
+    assert isinstance(recipe, OnPolicyRecipe)
+    return OnPolicyUpdates(recipe, learner, ring, seed)
 
 
 def target_rule(recipe: Recipe) -> TargetNetwork:
