@@ -1,4 +1,4 @@
-# make pong   set up .venv and train an agent on Pong with the default recipe
+# make pong   set up .venv and train an agent on Pong with the recipe sprint
 # make test   set up .venv and run every test
 # make check  formatting, lint and types
 
@@ -14,7 +14,7 @@ READY := $(VENV)/.ready
 .PHONY: pong test check format clean
 
 pong: $(READY)
-	$(BIN)/qcade train pong --fit
+	$(BIN)/qcade train pong --recipe sprint
 
 test: $(READY)
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile

@@ -85,7 +85,8 @@ def markdown(found: dict[str, Any]) -> str:
     if "rates" in found:
         lines += [
             "",
-            "| games | emulators alone | `dqn`, decisions/s | updates/s | `pqn` | updates/s |",
+            "| games | emulators alone | `dqn`, decisions/s | updates/s | `pqn`, overlapping | "
+            "updates/s |",
             "|---|---|---|---|---|---|",
             *(_rate_line(figures) for figures in found["rates"]),
         ]
@@ -121,11 +122,11 @@ def _rate_line(figures: dict[str, Any]) -> str:
 
 
 def _pong_line(figures: dict[str, Any]) -> str:
-    solved = figures["seconds_to_mean_18_of_100_training_games"]
+    solved = figures["seconds_to_mean_18_of_30_training_games"]
     reached = (
-        f"mean of 100 training games at 18 after {solved:.0f} s"
+        f"mean of 30 training games at 18 after {solved:.0f} s"
         if solved is not None
-        else "the mean of 100 training games did not reach 18"
+        else "the mean of 30 training games did not reach 18"
     )
     evaluation = figures["evaluation"]
     return (

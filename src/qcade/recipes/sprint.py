@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qcade.agent.exploration import EpsilonLadder
+from qcade.agent.exploration import LinearEpsilon
 from qcade.agent.optimizers import Adam
 from qcade.algorithms.pqn import PQN
 from qcade.games.atari import Atari
@@ -24,12 +24,12 @@ def sprint(game: str) -> OnPolicyRecipe:
             game=Catch(cell_pixels=6) if game == "catch" else Atari(game, height=42, width=42),
             torso=Coarse(normalization="channel"),
             algorithm=PQN(streams=Plain(hidden=256, normalization="layer"), trace_decay=0.9),
-            exploration=EpsilonLadder(),
+            exploration=LinearEpsilon(end=0.01, decay_decisions=100_000),
             optimizer=Adam(learning_rate=3e-4, anneals=True),
             rollouts=Rollouts(decisions=32, epochs=2, minibatches=32, overlap=True),
             # One core learns while another plays: both have about the same to do.
-            compute=Compute(threads=1),
+            compute=Compute(device="cpu", threads=1),
             environments=32,
-            total_frames=3_000_000,
+            total_frames=4_000_000,
         )
     )
