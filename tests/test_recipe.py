@@ -6,6 +6,7 @@ import dataclasses
 import importlib
 import json
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,15 @@ from qcade.algorithms.dqn import DQN
 from qcade.algorithms.tutorial import TutorialDQN
 from qcade.networks.streams import Dueling
 from qcade.networks.torsos.tutorial import TutorialTorso
-from qcade.recipe import Compute, Replay, ReplayRecipe, Updates, self_sufficient_capacity, validate
+from qcade.recipe import (
+    Compute,
+    Recipe,
+    Replay,
+    ReplayRecipe,
+    Updates,
+    self_sufficient_capacity,
+    validate,
+)
 from qcade.recipe_json import differences, from_json, to_json
 from qcade.recipes import find_recipe, make_recipe, recipe_names
 from qcade.recipes.dqn import dqn
@@ -45,6 +54,20 @@ def refusal(data: Any) -> str:
     with pytest.raises(QcadeError) as caught:
         from_json(data)
     return str(caught.value)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unheard(Recipe):
+    """Neither of the kinds of recipes that there are."""
+
+    ring_rows = 8
+    clips_rewards = False
+
+
+def test_a_recipe_of_an_unknown_kind_is_refused_by_name() -> None:
+    shared = {item.name: getattr(PONG, item.name) for item in dataclasses.fields(Recipe)}
+    with pytest.raises(QcadeError, match="Unheard is neither a ReplayRecipe nor an OnPolicyRec"):
+        validate(Unheard(**shared))
 
 
 @pytest.mark.parametrize("game", ["pong", "catch"])

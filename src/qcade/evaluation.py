@@ -58,12 +58,12 @@ class Evaluation:
 
 def evaluation_game(game: Game, changes: dict[str, JSON]) -> Game:
     """The game as evaluated; QcadeError if it has no such setting."""
-    known = {item.name for item in dataclasses.fields(game)}  # type: ignore[arg-type]
+    assert dataclasses.is_dataclass(game)
+    known = {item.name for item in dataclasses.fields(game)}
     for name in changes:
         if name not in known:
             raise QcadeError(f"{type(game).__name__} games have no setting {name}: leave it out")
-    changed: Game = dataclasses.replace(game, **changes)  # type: ignore[type-var]
-    return changed
+    return dataclasses.replace(game, **changes)
 
 
 def environments_for(episodes: int) -> int:

@@ -17,13 +17,15 @@ from qcade.doctor.estimates import (
     run_seconds,
     seconds_per_decision,
 )
+from qcade.doctor.examination import hardware_of
 from qcade.doctor.measuring import UpdateTimes, thread_counts, torch_threads
-from qcade.doctor.report import sentence, shares, time_of
+from qcade.doctor.report import remarks, sentence, shares, time_of
 from qcade.machine import Hardware
 from qcade.recipes import make_recipe
 from qcade.recipes.bbf import bbf
 from qcade.recipes.dqn import dqn
 from qcade.recipes.pqn import pqn
+from qcade.recipes.sprint import sprint
 from qcade.runs.needs import predict_needs
 
 HARDWARE = Hardware(torch.device("cpu"), torch.float32, 2)
@@ -176,3 +178,23 @@ def test_thread_counts_are_powers_of_two_up_to_all_cores() -> None:
     assert thread_counts(2) == [1, 2]
     assert thread_counts(6) == [1, 2, 4, 6]
     assert thread_counts(8) == [1, 2, 4, 8]
+
+
+def test_a_memory_that_does_not_fit_is_remarked_upon() -> None:
+    recipe = dqn("pong")
+    fitting = estimate(dataclasses.replace(recipe, total_frames=1_000), HARDWARE, ADDED_UP)
+    replay = dataclasses.replace(recipe.replay, capacity=10**12)
+    endless = dataclasses.replace(recipe, total_frames=10**13, replay=replay)
+    too_large = estimate(endless, HARDWARE, ADDED_UP)
+    assert (fitting.fits_memory, too_large.fits_memory) == (True, False)
+    disk = max(fitting.disk_bytes, too_large.disk_bytes)
+    assert remarks(fitting, disk) == ""
+    assert remarks(too_large, disk) == "too little memory: --fit halves the replay"
+    assert remarks(fitting, 0) == "too little disk"
+
+
+def test_a_recipe_that_names_its_device_is_measured_there() -> None:
+    fastest = Hardware(torch.device("cuda"), torch.bfloat16, 2)
+    assert hardware_of(dqn("pong"), fastest) == fastest
+    own = hardware_of(sprint("pong"), fastest)
+    assert (own.device.type, own.threads) == ("cpu", 1)

@@ -25,8 +25,6 @@ from qcade.training.state import Training
 from qcade.types import Batch, Progress, QcadeError
 
 ENVIRONMENTS, DECISIONS, EPOCHS, MINIBATCHES = 3, 9, 2, 4
-
-
 ROLLOUTS = Rollouts(decisions=DECISIONS, epochs=EPOCHS, minibatches=MINIBATCHES, gamma=0.9)
 OVERLAPPING = dataclasses.replace(ROLLOUTS, overlap=True)
 
@@ -234,6 +232,15 @@ def overlapping(rollouts: Rollouts = OVERLAPPING, **changes: object) -> OnPolicy
     )
 
 
+def advanced(recipe: OnPolicyRecipe, next_row: int) -> Training:
+    """A training that has come so far."""
+    training = Training(recipe)
+    for event in run(training):
+        if isinstance(event, Advanced) and training.next_row == next_row:
+            break
+    return training
+
+
 @pytest.mark.parametrize("epochs", [1, 2, 7])
 def test_overlapping_updates_are_spread_over_the_rollout_that_follows(epochs: int) -> None:
     training = Training(overlapping(dataclasses.replace(OVERLAPPING, epochs=epochs)))
@@ -277,10 +284,7 @@ def test_overlapping_rollouts_are_whole_although_the_ring_moves_on() -> None:
 @pytest.mark.parametrize("rows", [DECISIONS + 4, 2 * DECISIONS])
 def test_a_rollout_half_learned_from_goes_on_after_a_restart(rows: int) -> None:
     recipe = overlapping()
-    training = Training(recipe)
-    for event in run(training):
-        if isinstance(event, Advanced) and training.next_row == rows + 1:
-            break
+    training = advanced(recipe, rows + 1)
     snapshot = training.snapshot()
     other = Training(recipe, snapshot)
     oldest = max(0, rows + 1 - recipe.ring_rows)
@@ -298,10 +302,7 @@ def test_a_rollout_half_learned_from_goes_on_after_a_restart(rows: int) -> None:
 
 
 def test_what_is_left_of_a_rollout_is_forgotten_with_the_memory() -> None:
-    training = Training(overlapping())
-    for event in run(training):
-        if isinstance(event, Advanced) and training.next_row == DECISIONS + 5:
-            break
+    training = advanced(overlapping(), DECISIONS + 5)
     other = Training(overlapping(), training.snapshot())
     open_environments(other)
     updates = other.updates
@@ -327,26 +328,20 @@ def test_longer_rollouts_than_a_parents_wait_until_all_of_one_was_heard() -> Non
 
 
 def test_minibatches_of_rollouts_that_were_cut_otherwise_are_not_taken_over() -> None:
-    training = Training(overlapping())
-    for event in run(training):
-        if isinstance(event, Advanced) and training.next_row == DECISIONS + 5:
-            break
+    training = advanced(overlapping(), DECISIONS + 5)
     saved = training.updates.tensors()
-    changed = Training(overlapping(dataclasses.replace(OVERLAPPING, minibatches=3)))
-    for other, expected in ((Training(overlapping()), 1), (changed, 0)):
-        other.ring.start_at(0, 0)
-        other.ring.append_rows(training.ring.read_rows(0, DECISIONS + 5))
+    fewer = dataclasses.replace(OVERLAPPING, minibatches=3)
+    for rollouts, taken_over in ((OVERLAPPING, True), (fewer, False), (ROLLOUTS, False)):
+        other = Training(overlapping(rollouts))
         other.updates.restore(saved)
-        assert other.updates.due(0) == expected
+        assert isinstance(other.updates, OnPolicyUpdates)
+        assert bool(other.updates._minibatches) is taken_over
         other.close()
     training.close()
 
 
 def test_a_fork_with_other_environments_begins_its_rollouts_anew() -> None:
-    training = Training(overlapping())
-    for event in run(training):
-        if isinstance(event, Advanced) and training.next_row == DECISIONS + 5:
-            break
+    training = advanced(overlapping(), DECISIONS + 5)
     wider = overlapping(environments=ENVIRONMENTS + 1)
     other = Training(wider, training.snapshot())
     before = training.learner.updates

@@ -64,7 +64,7 @@ class Learner:
         weighted = loss.per_sample if importance is None else importance * loss.per_sample
         mean = weighted.mean()
         self.optimizer.zero_grad()
-        mean.backward()  # type: ignore[no-untyped-call]
+        torch.autograd.backward(mean)
         if self.optimizer_part.max_gradient_norm is not None:
             nn.utils.clip_grad_norm_(
                 self.network.parameters(), self.optimizer_part.max_gradient_norm

@@ -69,7 +69,7 @@ def count_work(recipe: Recipe, actions: int) -> Work:
     batch = _empty_batch(COUNTED_BATCH, shape, recipe.algorithm.future_steps)
     with FlopCounterMode(display=False) as counter:
         loss = recipe.algorithm.loss(online, target, batch, generator)
-        loss.per_sample.mean().backward()  # type: ignore[no-untyped-call]
+        torch.autograd.backward(loss.per_sample.mean())
     update = counter.get_total_flops() * batch_size(recipe) // COUNTED_BATCH
     acting = _count_forward(online, batch, generator) // COUNTED_BATCH
     return Work(update // FLOPS_A_MULTIPLY_ADD, acting // FLOPS_A_MULTIPLY_ADD)

@@ -133,7 +133,7 @@ def examine(
     estimates = []
     for recipe in recipes:
         tell(recipe.name)
-        hardware = replace(fastest, threads=recipe.compute.threads or fastest.threads)
+        hardware = hardware_of(recipe, fastest)
         emulator_rate = (
             _nearest(emulators, recipe.environments, hardware.threads)
             if recipe.game == game and hardware.threads in threads
@@ -163,6 +163,13 @@ def look(folder: Path) -> Machine:
         available_memory_bytes(),
         available_disk_bytes(folder),
     )
+
+
+def hardware_of(recipe: Recipe, fastest: Hardware) -> Hardware:
+    """What a recipe is measured on: the fastest settings, but for what it settles itself."""
+    if recipe.compute.device != "auto":
+        return resolve(recipe.compute)
+    return replace(fastest, threads=recipe.compute.threads or fastest.threads)
 
 
 def _measure_updates(

@@ -18,18 +18,21 @@ def sprint(game: str) -> OnPolicyRecipe:
 
     Figures: found by experiment, docs/results/sprint.md.
     """
-    return sized(
-        OnPolicyRecipe(
-            name="sprint",
-            game=Catch(cell_pixels=6) if game == "catch" else Atari(game, height=42, width=42),
-            torso=Coarse(normalization="channel"),
-            algorithm=PQN(streams=Plain(hidden=256, normalization="layer"), trace_decay=0.9),
-            exploration=LinearEpsilon(end=0.01, decay_decisions=100_000),
-            optimizer=Adam(learning_rate=3e-4, anneals=True),
-            rollouts=Rollouts(decisions=32, epochs=2, minibatches=32, overlap=True),
-            # One core learns while another plays: both have about the same to do.
-            compute=Compute(device="cpu", threads=1),
-            environments=32,
-            total_frames=4_000_000,
-        )
+    return sized(full_size(game))
+
+
+def full_size(game: str) -> OnPolicyRecipe:
+    """`sprint` as it is for Atari games, whatever the game."""
+    return OnPolicyRecipe(
+        name="sprint",
+        game=Catch(cell_pixels=6) if game == "catch" else Atari(game, height=42, width=42),
+        torso=Coarse(normalization="channel"),
+        algorithm=PQN(streams=Plain(hidden=256, normalization="layer"), trace_decay=0.9),
+        exploration=LinearEpsilon(end=0.01, decay_decisions=100_000),
+        optimizer=Adam(learning_rate=3e-4, anneals=True),
+        rollouts=Rollouts(decisions=32, epochs=2, minibatches=32, overlap=True),
+        # One core learns while another plays: both have about the same to do.
+        compute=Compute(device="cpu", threads=1),
+        environments=32,
+        total_frames=4_000_000,
     )

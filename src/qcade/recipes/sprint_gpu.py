@@ -6,7 +6,7 @@ import dataclasses
 
 from qcade.recipe import Compute, OnPolicyRecipe
 from qcade.recipes._games import sized
-from qcade.recipes.sprint import sprint
+from qcade.recipes.sprint import full_size
 
 
 def sprint_gpu(game: str) -> OnPolicyRecipe:
@@ -14,7 +14,7 @@ def sprint_gpu(game: str) -> OnPolicyRecipe:
 
     Four updates a row go to the GPU as one graph while the emulators of all cores play.
     """
-    recipe = sprint(game)
+    recipe = full_size(game)
     return sized(
         dataclasses.replace(
             recipe,

@@ -13,6 +13,7 @@ from qcade.networks.q_network import build_q_network
 from qcade.recipe import Recipe, ReplayRecipe, self_sufficient_capacity
 from qcade.replay.frames import ring_bytes
 from qcade.replay.storage import StorageKind
+from qcade.runs.files import writing_to
 from qcade.training.memory import choose_storage, memory_bytes, memory_device, sampler_bytes
 from qcade.types import QcadeError
 
@@ -108,7 +109,8 @@ def check_needs(recipe: Recipe, folder: Path) -> Needs:
             f"({frames:,} frames of {height}x{width}, {needs.storage}), "
             f"{_gigabytes(available)} is available: {advice}"
         )
-    free = available_disk_bytes(folder)
+    with writing_to(folder):
+        free = available_disk_bytes(folder)
     if needs.disk_bytes > free:
         raise QcadeError(
             f"the run needs {_gigabytes(needs.disk_bytes)} of disk for checkpoints and logs, "

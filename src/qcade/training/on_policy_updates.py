@@ -157,4 +157,5 @@ class OnPolicyUpdates:
     @property
     def _shape(self) -> Tensor:
         rollouts = self.recipe.rollouts
-        return torch.tensor([rollouts.decisions, rollouts.epochs, rollouts.minibatches])
+        cuts = [rollouts.decisions, rollouts.epochs, rollouts.minibatches, rollouts.overlap]
+        return torch.tensor(cuts, dtype=torch.int64)
