@@ -2,7 +2,8 @@
 
 Both learn Pong by the recipe `dqn` (Nature network, batch 32, one update for every 4 decisions,
 84x84 frames, 1% random actions), and only the learning is timed. Beside them the floor, which is
-the update alone on batches that lie ready, in the best settings found, and the emulators alone.
+the update alone on batches that lie ready, in the best settings found; the arithmetic, which is as
+many multiply-adds in large matrix products; and the emulators alone.
 Contenders take turns, each time in a process of its own with the same threads. Nothing else should
 run. Stable-Baselines3 comes with the extra `benchmarks`; without it, it is left out.
 """
@@ -24,6 +25,9 @@ from qcade.machine import available_cores, describe_processor, resolve
 from qcade.recipe import Compute
 from throughput_contenders import CONTENDERS, Conditions, Floor, floor_settings, is_installed
 from throughput_report import markdown, summarize
+
+OF_FLOOR = {"floor", "arithmetic"}
+"""Contenders that take the floor's settings."""
 
 
 @dataclass(frozen=True)
@@ -51,12 +55,14 @@ def measure(name: str, conditions: Conditions, floor: Floor | None = None) -> di
     ]
     if floor is not None:
         words += ["--floor", json.dumps(asdict(floor))]
+    # Importing qcade sets this for its own sake; the others keep OpenMP's default.
+    spinning = {} if name == "qcade" else {"GOMP_SPINCOUNT": "300000"}
     done = subprocess.run(
         words,
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads},
+        env={**os.environ, **spinning, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads},
     )
     if done.returncode:
         raise RuntimeError(f"{name} failed:\n{done.stderr}")
@@ -78,12 +84,12 @@ def find_floor(conditions: Conditions) -> tuple[Floor, list[dict[str, Any]]]:
 def run(plan: Plan) -> dict[str, Any]:
     """Measure all contenders in turns."""
     load_before = psutil.getloadavg()
-    floor, tried = find_floor(plan.conditions) if "floor" in plan.contenders else (None, [])
+    floor, tried = find_floor(plan.conditions) if OF_FLOOR & {*plan.contenders} else (None, [])
     results: dict[str, list[dict[str, Any]]] = {name: [] for name in plan.contenders}
     for turn in range(plan.repetitions):
         # Every other round goes backwards, so that a machine that slows down hits all alike.
         for name in plan.contenders[:: -1 if turn % 2 else 1]:
-            result = measure(name, plan.conditions, floor if name == "floor" else None)
+            result = measure(name, plan.conditions, floor if name in OF_FLOOR else None)
             results[name].append(result)
             rate = result["decisions_per_second"]
             print(f"{turn + 1} {name}: {rate:,.0f} decisions/s", file=sys.stderr, flush=True)

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from qcade.agent.exploration import LinearEpsilon
 from qcade.agent.learner import Learner
@@ -23,11 +24,13 @@ from qcade.recipes.dqn import dqn
 from qcade.training.events import Advanced
 from qcade.training.loop import run
 from qcade.training.state import Training
+from qcade.types import Batch
 
 PERIOD_DECISIONS, BATCH_SIZE, EPSILON = 4, 32, 0.01
 SETTLING_UPDATES = 50
 """Updates made, and not timed, before the clock starts."""
 READY_BATCHES = 16
+PRODUCT_WIDTH, SETTLING_PRODUCTS = 2_048, 5
 PONG_ACTIONS = 6
 ENVIRONMENTS = 8
 """Of qcade's recipe, and of Stable-Baselines3's second run: its own default is one."""
@@ -116,20 +119,7 @@ def qcade_emulators(conditions: Conditions) -> dict[str, Any]:
 
 def floor_alone(conditions: Conditions, floor: Floor) -> dict[str, Any]:
     """Time the update alone: what a decision takes if nothing but updates takes time."""
-    recipe, device = recipe_for(conditions), torch.device(conditions.device)
-    hardware = Hardware(device, getattr(torch, floor.precision), floor.threads)
-    if floor.keeps_freed_memory:
-        keep_freed_memory()
-    bench = build_bench(recipe, hardware, PONG_ACTIONS)
-    learner = bench.learner
-    if floor.channels_last:
-        learner = _channels_last(learner, recipe, hardware)
-    sampler = recipe.replay.sampling.build(bench.ring.rows, ENVIRONMENTS, device, seed=0)
-    draws = [
-        sampler.draw(sampler.prepare(bench.ring, BATCH_SIZE, 1, recipe.progress(0)))
-        for _ in range(READY_BATCHES)
-    ]
-    batches = [bench.ring.gather(d.row, d.environment, 1, recipe.replay.gamma) for d in draws]
+    learner, batches = _ready(conditions, floor)
     clock = Clock(conditions.decisions)
     with torch_threads(floor.threads):
         for update in itertools.count():
@@ -139,6 +129,29 @@ def floor_alone(conditions: Conditions, floor: Floor) -> dict[str, Any]:
                     break
             learner.update(batches[update % READY_BATCHES])
     return clock.result()
+
+
+def arithmetic_alone(conditions: Conditions, floor: Floor) -> dict[str, Any]:
+    """Time large matrix products with as many multiply-adds as the updates have.
+
+    What a decision would take if an update were one such product: hardly any code is faster.
+    """
+    learner, batches = _ready(conditions, floor)
+    with FlopCounterMode(display=False) as counter:
+        learner.update(batches[0])
+    operations = counter.get_total_flops()
+    precision = getattr(torch, floor.precision)
+    matrix = torch.randn(PRODUCT_WIDTH, PRODUCT_WIDTH, device=conditions.device, dtype=precision)
+    clock = Clock(conditions.decisions)
+    with torch_threads(floor.threads):
+        for product in itertools.count():
+            if product >= SETTLING_PRODUCTS:
+                _synchronize(conditions.device)
+                updates = product * 2 * PRODUCT_WIDTH**3 // operations
+                if clock.is_over(updates * PERIOD_DECISIONS, updates):
+                    break
+            torch.mm(matrix, matrix)
+    return {**clock.result(), "operations_an_update": operations}
 
 
 def sb3_one(conditions: Conditions) -> dict[str, Any]:
@@ -181,6 +194,7 @@ CONTENDERS: dict[str, Callable[..., dict[str, Any]]] = {
     "sb3": sb3_one,
     "sb3-8": sb3_eight,
     "floor": floor_alone,
+    "arithmetic": arithmetic_alone,
     "emulators": qcade_emulators,
     "sb3-emulators": sb3_emulators,
 }
@@ -270,6 +284,23 @@ def _sb3_games(environments: int) -> Any:
     ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)
     gymnasium.register_envs(ale_py)
     return VecFrameStack(make_atari_env("PongNoFrameskip-v4", n_envs=environments, seed=1), 4)
+
+
+def _ready(conditions: Conditions, floor: Floor) -> tuple[Learner, list[Batch]]:
+    recipe, device = recipe_for(conditions), torch.device(conditions.device)
+    hardware = Hardware(device, getattr(torch, floor.precision), floor.threads)
+    if floor.keeps_freed_memory:
+        keep_freed_memory()
+    bench = build_bench(recipe, hardware, PONG_ACTIONS)
+    learner = bench.learner
+    if floor.channels_last:
+        learner = _channels_last(learner, recipe, hardware)
+    sampler = recipe.replay.sampling.build(bench.ring.rows, ENVIRONMENTS, device, seed=0)
+    draws = [
+        sampler.draw(sampler.prepare(bench.ring, BATCH_SIZE, 1, recipe.progress(0)))
+        for _ in range(READY_BATCHES)
+    ]
+    return learner, [bench.ring.gather(d.row, d.environment, 1, recipe.replay.gamma) for d in draws]
 
 
 def _channels_last(learner: Learner, recipe: ReplayRecipe, hardware: Hardware) -> Learner:

@@ -10,10 +10,17 @@ NAMES = {
     "sb3": "Stable-Baselines3, 1 game as in its zoo",
     "sb3-8": "Stable-Baselines3, 8 games",
     "floor": "floor: the update alone",
+    "arithmetic": "arithmetic alone: large matrix products",
     "emulators": "emulators alone, 8 games",
     "sb3-emulators": "Stable-Baselines3's games alone, 1 game",
 }
-RATIOS = (("qcade", "sb3"), ("qcade", "sb3-8"), ("qcade", "floor"))
+RATIOS = (
+    ("qcade", "sb3"),
+    ("qcade", "sb3-8"),
+    ("qcade", "floor"),
+    ("floor", "sb3"),
+    ("arithmetic", "sb3"),
+)
 
 
 def summarize(results: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:

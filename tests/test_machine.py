@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -70,3 +74,27 @@ def test_disk_is_that_of_the_nearest_folder_there_is(tmp_path: Path) -> None:
     there = machine.available_disk_bytes(tmp_path)
     wanted = machine.available_disk_bytes(tmp_path / "not" / "yet")
     assert wanted == pytest.approx(there, abs=2**30)
+
+
+SAY_SPIN_COUNT = "import qcade, torch; torch.set_num_threads(2); torch.ones(9).sum()"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="PyTorch's OpenMP is another one there")
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [({}, "10000"), ({"GOMP_SPINCOUNT": "77"}, "77"), ({"OMP_WAIT_POLICY": "PASSIVE"}, "0")],
+)
+def test_threads_wait_briefly_unless_asked_otherwise(asked: dict[str, str], expected: str) -> None:
+    names = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
+    inherited = {name: value for name, value in os.environ.items() if name not in names}
+    done = subprocess.run(
+        [sys.executable, "-c", SAY_SPIN_COUNT],
+        env={**inherited, **asked, "OMP_DISPLAY_ENV": "VERBOSE"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found = re.findall(r"GOMP_SPINCOUNT = '(\d+)'", done.stderr)
+    if not found:
+        pytest.skip("this PyTorch has another OpenMP than GNU's")
+    assert found == [expected] * len(found)
