@@ -4,8 +4,9 @@ Both learn Pong by the recipe `dqn` (Nature network, batch 32, one update for ev
 84x84 frames, 1% random actions), and only the learning is timed. Beside them the floor, which is
 the update alone on batches that lie ready, in the best settings found; the arithmetic, which is as
 many multiply-adds in large matrix products; and the emulators alone.
-Contenders take turns, each time in a process of its own with the same threads. Nothing else should
-run. Stable-Baselines3 comes with the extra `benchmarks`; without it, it is left out.
+Contenders take turns, each time in a process of its own with the same threads, which spin as qcade
+sets them in its turn and as OpenMP does by default in all others. Nothing else should run.
+Stable-Baselines3 comes with the extra `benchmarks`; without it, it is left out.
 """
 
 from __future__ import annotations
@@ -134,7 +135,7 @@ def main() -> None:
     if missing:
         print(
             f"left out: {', '.join(missing)}: Stable-Baselines3 is not installed; "
-            'pip install "qcade[benchmarks]"'
+            'pip install -e ".[benchmarks]"'
         )
     device = resolve(Compute(device=words.device)).device
     conditions = Conditions(

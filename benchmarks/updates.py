@@ -1,8 +1,8 @@
 """Milliseconds per update of every recipe on Pong: python benchmarks/updates.py
 
 All recipes are measured in one process, in turns, so that what else the machine does hits all of
-them alike; each has the threads that it would have in a run. Memory is filled with random play
-first. Nothing else should run.
+them alike; each has as many threads as in a run, which spin as OpenMP does by default. Memory is
+filled with random play first. Nothing else should run.
 """
 
 from __future__ import annotations

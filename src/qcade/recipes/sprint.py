@@ -31,7 +31,7 @@ def full_size(game: str) -> OnPolicyRecipe:
         exploration=LinearEpsilon(end=0.01, decay_decisions=100_000),
         optimizer=Adam(learning_rate=3e-4, anneals=True),
         rollouts=Rollouts(decisions=32, epochs=2, minibatches=32, overlap=True),
-        # One core learns while another plays: both have about the same to do.
+        # One core learns while another plays, which takes half to two thirds of the time.
         compute=Compute(device="cpu", threads=1),
         environments=32,
         total_frames=4_000_000,

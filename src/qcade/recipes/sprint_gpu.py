@@ -10,7 +10,7 @@ from qcade.recipes.sprint import full_size
 
 
 def sprint_gpu(game: str) -> OnPolicyRecipe:
-    """`sprint` with twice the emulators and half the rollout: more at once, the same learned.
+    """`sprint` with twice the emulators and half the rollout, for a GPU; not run on one yet.
 
     Four updates a row go to the GPU as one graph while the emulators of all cores play.
     """

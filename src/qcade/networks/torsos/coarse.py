@@ -1,4 +1,4 @@
-"""A torso for coarse frames: half of the usual size, a quarter of the arithmetic."""
+"""A torso for coarse frames: half of the usual size, an eighth of Nature's arithmetic."""
 
 from __future__ import annotations
 
