@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from qcade.recipes.dqn import dqn
-from qcade.runs.tape import TapeWriter
+from qcade.tape.format import TapeWriter
 from qcade.training.episodes import EpisodeTracker
 from qcade.training.events import Advanced
 from qcade.training.loop import run

@@ -17,7 +17,7 @@ from qcade.evaluation import evaluate
 from qcade.games.atari import Atari
 from qcade.games.seeds import environment_seeds
 from qcade.runs.filming import play_one
-from qcade.runs.tape import read_tape
+from qcade.tape.format import read_tape
 from qcade.training.episodes import EpisodeTracker
 from qcade.training.reemulation import reemulate
 

@@ -194,7 +194,7 @@ class VerifyOptions:
 
 def verify(words: list[str]) -> None:
     """Play a whole run again and prove its scores"""
-    from qcade.runs.verifying import verify_run
+    from qcade.playback.verifying import verify_run
 
     options = parse(VerifyOptions, "verify", words)
     found = verify_run(options.run, errors)

@@ -25,7 +25,7 @@ class RunsOptions:
 
 def show_runs(words: list[str]) -> None:
     """List runs with their state, progress, speed and score"""
-    from qcade.runs.status import find_runs, read_all, table_of, to_json
+    from qcade.background.status import find_runs, read_all, table_of, to_json
 
     options = parse(RunsOptions, "runs", words)
     found, problems = read_all(find_runs(options.folder))
@@ -49,8 +49,8 @@ class AttachOptions:
 
 def attach(words: list[str]) -> None:
     """Watch a run that trains elsewhere; leaving does not touch it"""
-    from qcade.runs.attaching import attach as watch
-    from qcade.runs.background import what_next
+    from qcade.background.attaching import attach as watch
+    from qcade.background.processes import what_next
 
     path = parse(AttachOptions, "attach", words).run
     try:
@@ -69,8 +69,8 @@ class StopOptions:
 
 def stop(words: list[str]) -> None:
     """Ask a run to save a checkpoint and stop"""
-    from qcade.runs.background import stop as stop_run
-    from qcade.runs.background import what_next
+    from qcade.background.processes import stop as stop_run
+    from qcade.background.processes import what_next
 
     path = parse(StopOptions, "stop", words).run
     screen.print(f"{path}: {what_next(stop_run(path))}")
@@ -78,7 +78,7 @@ def stop(words: list[str]) -> None:
 
 def detach(path: Path) -> None:
     """Start a run in the background and say how to come back to it."""
-    from qcade.runs.background import detach as start
+    from qcade.background.processes import detach as start
 
     pid = start([*own_modules, "resume", str(path)], path)
     screen.print(
@@ -89,7 +89,7 @@ def detach(path: Path) -> None:
 
 def resume_all(folder: Path) -> None:
     """Take up every run that crashed; QcadeError if that fails for one."""
-    from qcade.runs.background import resume_all as take_up
+    from qcade.background.processes import resume_all as take_up
 
     failed = 0
     for run in take_up(folder, own_modules):

@@ -63,7 +63,7 @@ class EpisodesOptions:
 
 def show_episodes(words: list[str]) -> None:
     """List the episodes of a run, to choose from for a video"""
-    from qcade.runs.episodes import listed, read_run, table_of, to_json
+    from qcade.playback.episodes import listed, read_run, table_of, to_json
 
     options = parse(EpisodesOptions, "episodes", words)
     if options.last is not None and options.last < 1:
@@ -98,7 +98,7 @@ def _film_evaluation_game(options: VideoOptions) -> None:
 
 
 def _film_training(options: VideoOptions) -> None:
-    from qcade.runs.episode_videos import (
+    from qcade.playback.episode_videos import (
         EpisodeVideo,
         EpisodeVideoRequest,
         film_episodes,

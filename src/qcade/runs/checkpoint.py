@@ -12,7 +12,7 @@ from safetensors.torch import load as tensors_from_bytes
 from safetensors.torch import save as tensors_to_bytes
 from torch import Tensor
 
-from qcade.runs.files import flush_folder, read_json, sha256, write_json, write_whole
+from qcade.files.whole import flush_folder, read_json, sha256, write_json, write_whole
 from qcade.training.state import Snapshot
 from qcade.types import JSON, QcadeError
 

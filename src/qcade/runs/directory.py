@@ -13,11 +13,11 @@ from pathlib import Path
 
 import torch
 
+from qcade.files.whole import read_json, write_json, writing_to
 from qcade.machine import describe_processor, resolve
 from qcade.recipe import Recipe
 from qcade.recipe_json import differences, from_json, to_json
 from qcade.runs.checkpoint import list_checkpoints, verify_checkpoint
-from qcade.runs.files import read_json, write_json, writing_to
 from qcade.types import JSON, QcadeError
 
 VERSIONED_PACKAGES = ("qcade", "torch", "ale-py", "gymnasium", "numpy", "safetensors")

@@ -12,11 +12,11 @@ from rich.console import Console
 from rich.progress import Progress
 
 from qcade.evaluation import environments_for, evaluate, evaluation_game
+from qcade.files.whole import write_json, writing_to
 from qcade.parts import Game
 from qcade.runs.directory import open_run
-from qcade.runs.files import write_json, writing_to
 from qcade.runs.loading import choose_checkpoint, load_agent
-from qcade.runs.tape import TapeWriter
+from qcade.tape.format import TapeWriter
 from qcade.types import JSON, QcadeError
 
 

@@ -7,17 +7,17 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from qcade.files.whole import read_json, write_json, writing_to
 from qcade.networks.q_network import build_q_network
 from qcade.recipe import Recipe
 from qcade.recipe_json import differences
 from qcade.runs.checkpoint import load_checkpoint, load_weights
 from qcade.runs.directory import RunDirectory, create_run, open_run
-from qcade.runs.files import read_json, write_json, writing_to
 from qcade.runs.frame_store import FOLDER
 from qcade.runs.loading import choose_checkpoint
 from qcade.runs.recorder import metrics_position, position_in, tape_position
-from qcade.runs.tape import INDEX_FILE, TAPE_FILE
 from qcade.runs.tensorboard_file import FILE as SCALARS_FILE
+from qcade.tape.format import INDEX_FILE, TAPE_FILE
 from qcade.types import JSON, QcadeError
 
 

@@ -13,8 +13,8 @@ import lz4.frame
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
+from qcade.files.whole import write_whole
 from qcade.replay.frames import FrameRing
-from qcade.runs.files import write_whole
 from qcade.types import JSON, QcadeError
 
 FOLDER = "replay"

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import psutil
 
-from qcade.runs.files import writing_to
+from qcade.files.whole import writing_to
 from qcade.types import QcadeError
 
 if sys.platform == "win32":

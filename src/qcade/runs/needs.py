@@ -8,12 +8,12 @@ from pathlib import Path
 
 import torch
 
+from qcade.files.whole import writing_to
 from qcade.machine import available_disk_bytes, available_memory_bytes, resolve
 from qcade.networks.q_network import build_q_network
 from qcade.recipe import Recipe, ReplayRecipe, self_sufficient_capacity
 from qcade.replay.frames import ring_bytes
 from qcade.replay.storage import StorageKind
-from qcade.runs.files import writing_to
 from qcade.training.memory import choose_storage, memory_bytes, memory_device, sampler_bytes
 from qcade.types import QcadeError
 

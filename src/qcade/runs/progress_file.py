@@ -16,6 +16,7 @@ from qcade.runs.writers import RecentScores
 from qcade.training.events import Advanced, Event
 from qcade.types import JSON
 
+PROGRESS_FILE = "progress.json"
 SECONDS_BETWEEN_WRITES = 2.0
 WRITES_AVERAGED = 16
 """Frames per second are of the last 30 seconds."""

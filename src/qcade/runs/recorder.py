@@ -10,18 +10,17 @@ from functools import partial
 
 from rich.console import Console
 
+from qcade.files.appended import FilePosition, kept_or_put_aside
 from qcade.recipe_json import to_json
-from qcade.runs.appended import FilePosition, kept_or_put_aside
 from qcade.runs.checkpoint import prune_checkpoints, save_checkpoint
 from qcade.runs.directory import RunDirectory
 from qcade.runs.frame_store import FOLDER, FrameStore
-from qcade.runs.progress_file import ProgressFile
-from qcade.runs.status import PROGRESS_FILE
+from qcade.runs.progress_file import PROGRESS_FILE, ProgressFile
 from qcade.runs.stopping import StopRequest
-from qcade.runs.tape import TapePosition, TapeWriter
 from qcade.runs.tensorboard_file import FILE as SCALARS_FILE
 from qcade.runs.tensorboard_file import TensorBoardFile
 from qcade.runs.writers import MetricsFile, RecentScores, Screen, Writer
+from qcade.tape.format import TapePosition, TapeWriter
 from qcade.training.events import Advanced, EpisodeEnded, Event
 from qcade.training.state import Training
 from qcade.types import JSON, QcadeError

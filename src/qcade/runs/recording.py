@@ -9,11 +9,11 @@ from typing import Literal
 
 from rich.console import Console
 
+from qcade.files.whole import is_disk_full
 from qcade.recipe import Recipe, ReplayRecipe
 from qcade.replay.frames import ring_bytes
 from qcade.runs.checkpoint import list_checkpoints, load_checkpoint
 from qcade.runs.directory import RunDirectory
-from qcade.runs.files import is_disk_full
 from qcade.runs.lock import hold
 from qcade.runs.needs import check_needs
 from qcade.runs.recorder import Recorder

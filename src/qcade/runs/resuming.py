@@ -8,7 +8,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from qcade.runs.directory import RunDirectory
 from qcade.runs.frame_store import FOLDER, load_rows
 from qcade.runs.recorder import metrics_position, tape_position
-from qcade.runs.tape import Tape, put_aside, read_tape
+from qcade.tape.format import Tape, put_aside, read_tape
 from qcade.training.episodes import Episode
 from qcade.training.reemulation import rebuild
 from qcade.training.state import Snapshot, Training

@@ -13,7 +13,7 @@ from tensorboard.compat.proto.event_pb2 import Event as EventRecord
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.record_writer import RecordWriter
 
-from qcade.runs.appended import AppendedFile, FilePosition
+from qcade.files.appended import AppendedFile, FilePosition
 from qcade.training.events import EpisodeEnded, Event, Updated
 
 FILE = "events.out.tfevents.0.qcade"

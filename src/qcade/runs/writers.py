@@ -20,7 +20,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from qcade.runs.appended import AppendedFile, FilePosition
+from qcade.files.appended import AppendedFile, FilePosition
 from qcade.training.events import Advanced, EpisodeEnded, Event, Updated
 from qcade.types import JSON
 

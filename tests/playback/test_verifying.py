@@ -18,14 +18,14 @@ import pytest
 from rich.console import Console
 
 from qcade.cli import run_command
+from qcade.files.whole import sha256, write_json
 from qcade.games.catch import Catch
+from qcade.playback.verifying import Verification, verify_run
 from qcade.recipes import find_recipe
 from qcade.runs.checkpoint import list_checkpoints
-from qcade.runs.files import sha256, write_json
-from qcade.runs.playing_again import play_again
-from qcade.runs.tape import Tape
-from qcade.runs.verifying import Verification, verify_run
 from qcade.runs.writers import RecentScores
+from qcade.tape.format import Tape
+from qcade.tape.playing_again import play_again
 from qcade.training.events import Seeding
 from qcade.training.seeding import (
     RESEED_PERIOD_ROWS,

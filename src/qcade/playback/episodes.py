@@ -11,7 +11,7 @@ from rich.table import Table
 
 from qcade.parts import Game
 from qcade.runs.directory import open_run
-from qcade.runs.tape import RecordedEpisode, Tape, read_tape
+from qcade.tape.format import RecordedEpisode, Tape, read_tape
 from qcade.types import JSON, QcadeError
 
 Order = Literal["number", "score", "length"]

@@ -6,7 +6,7 @@ import zlib
 from pathlib import Path
 from typing import NamedTuple
 
-from qcade.runs.files import flush
+from qcade.files.whole import flush
 
 
 class FilePosition(NamedTuple):

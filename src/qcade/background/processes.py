@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from qcade.background.status import RunState, RunStatus, find_runs, status
+from qcade.files.whole import writing_to
 from qcade.runs.directory import open_run
-from qcade.runs.files import writing_to
 from qcade.runs.lock import STOP_REQUEST_FILE, being_written, holder
-from qcade.runs.status import RunState, RunStatus, find_runs, status
 from qcade.types import QcadeError
 
 OUTPUT_FILE = "output.log"

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
-from qcade.runs.episodes import RecordedRun
-from qcade.runs.tape import RecordedEpisode
+from qcade.playback.episodes import RecordedRun
+from qcade.tape.format import RecordedEpisode
 from qcade.training.events import Seeding
 from qcade.types import JSON, FilmedStep, QcadeError
 

@@ -14,10 +14,10 @@ from pathlib import Path
 import psutil
 import pytest
 
+from qcade.background.status import RunState, find_runs, status
 from qcade.runs.checkpoint import list_checkpoints, load_checkpoint
 from qcade.runs.lock import hold, holder
 from qcade.runs.progress_file import ProgressFile
-from qcade.runs.status import RunState, find_runs, status
 from qcade.runs.stopping import stop_requests
 from qcade.runs.writers import RecentScores
 from qcade.types import QcadeError

@@ -11,20 +11,15 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from qcade.recipe import Recipe
-from qcade.runs.directory import RunDirectory, open_run
-from qcade.runs.files import read_json
-from qcade.runs.frame_store import FOLDER
-from qcade.runs.lock import holder
-from qcade.runs.playing_again import PlayedAgain, as_recorded, end_row, play_again
-from qcade.runs.recorded_episodes import (
+from qcade.files.whole import read_json
+from qcade.playback.recorded_episodes import (
     episode_findings,
     episodes_of,
     score_findings,
     under_way_findings,
     whole_lines,
 )
-from qcade.runs.saved_states import (
+from qcade.playback.saved_states import (
     METRICS_FILE,
     SavedState,
     file_findings,
@@ -32,7 +27,12 @@ from qcade.runs.saved_states import (
     saved_states,
     stored_frame_findings,
 )
-from qcade.runs.tape import INDEX_FILE, TAPE_FILE, RecordedEpisode, Tape, read_tape
+from qcade.recipe import Recipe
+from qcade.runs.directory import RunDirectory, open_run
+from qcade.runs.frame_store import FOLDER
+from qcade.runs.lock import holder
+from qcade.tape.format import INDEX_FILE, TAPE_FILE, RecordedEpisode, Tape, read_tape
+from qcade.tape.playing_again import PlayedAgain, as_recorded, end_row, play_again
 from qcade.types import JSON, QcadeError
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from qcade.parts import Environments
 from qcade.recipe import Recipe
-from qcade.runs.tape import RecordedEpisode, Tape
+from qcade.tape.format import RecordedEpisode, Tape
 from qcade.training.episodes import EpisodeTracker
 from qcade.training.events import Seeding
 from qcade.training.reemulation import reemulate

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from qcade.files.appended import FilePosition
+from qcade.files.whole import read_json, sha256
 from qcade.recipe import Recipe
 from qcade.recipe_json import flatten, to_json
-from qcade.runs.appended import FilePosition
 from qcade.runs.checkpoint import CHECKSUMS, LEARNING, MODEL, NEWEST_KEPT, STATE, list_checkpoints
-from qcade.runs.files import read_json, sha256
 from qcade.runs.recorder import metrics_position, tape_position
-from qcade.runs.tape import INDEX_FILE, TAPE_FILE
+from qcade.tape.format import INDEX_FILE, TAPE_FILE
 from qcade.types import JSON, QcadeError
 
 METRICS_FILE = "metrics.jsonl"

@@ -11,13 +11,12 @@ from typing import Literal
 
 from rich.table import Table
 
+from qcade.files.whole import read_json
 from qcade.runs.directory import open_run
-from qcade.runs.files import read_json
 from qcade.runs.lock import holder
+from qcade.runs.progress_file import PROGRESS_FILE
 from qcade.runs.writers import duration
 from qcade.types import JSON, QcadeError
-
-PROGRESS_FILE = "progress.json"
 
 RunState = Literal["running", "finished", "stopped", "crashed"]
 

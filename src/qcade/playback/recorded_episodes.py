@@ -7,11 +7,11 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from qcade.playback.saved_states import SavedState
 from qcade.runs.checkpoint import STATE
-from qcade.runs.playing_again import PlayedAgain, end_row
-from qcade.runs.saved_states import SavedState
-from qcade.runs.tape import RecordedEpisode
 from qcade.runs.writers import RecentScores
+from qcade.tape.format import RecordedEpisode
+from qcade.tape.playing_again import PlayedAgain, end_row
 from qcade.types import JSON
 
 PHRASES = {

@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 
 from qcade.parts import Game
+from qcade.playback.episodes import RecordedRun, read_run
+from qcade.playback.replaying import replay_each
 from qcade.recipe import ReplayRecipe
 from qcade.recipes.catch import catch
 from qcade.recipes.dqn import dqn
 from qcade.recipes.tutorial import tutorial
 from qcade.runs.directory import create_run
-from qcade.runs.episodes import RecordedRun, read_run
-from qcade.runs.replaying import replay_each
-from qcade.runs.tape import TapeWriter
+from qcade.tape.format import TapeWriter
 from qcade.training import seeding
 from qcade.training.loop import train
 from qcade.types import FilmedStep

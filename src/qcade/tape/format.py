@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from qcade.runs.appended import AppendedFile, FilePosition
+from qcade.files.appended import AppendedFile, FilePosition
 from qcade.training.events import Advanced, EpisodeEnded, Event, Seeding, Started
 from qcade.types import JSON, QcadeError, UInt8Array
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
+from qcade.playback.episodes import RecordedRun, choose, read_run
+from qcade.playback.replaying import check_score, replay_each, replay_one
 from qcade.runs.directory import RunDirectory
-from qcade.runs.episodes import RecordedRun, choose, read_run
-from qcade.runs.replaying import check_score, replay_each, replay_one
-from qcade.runs.tape import RecordedEpisode
+from qcade.tape.format import RecordedEpisode
 from qcade.types import FilmedStep, QcadeError, UInt8Array
 from qcade.video import VideoFile, caption_strip, enlarge, video_format
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
-from qcade.runs.status import RunStatus, status
+from qcade.background.status import RunStatus, status
 from qcade.runs.writers import SECONDS_BETWEEN_LINES_ELSEWHERE, duration
 
 SECONDS_BETWEEN_LOOKS = 0.5

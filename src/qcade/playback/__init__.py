@@ -1,0 +1,1 @@
+"""What a run has played, brought back from its tape: listed, filmed, and proven."""
