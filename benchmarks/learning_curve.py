@@ -1,6 +1,7 @@
 """Draw the learning curves of runs: python benchmarks/learning_curve.py RUN... --out curve.png
 
-Runs of the same recipe share a colour; on the right they are drawn over the time they took.
+Runs of the same recipe share a colour if there are several recipes; on the right they are drawn
+over the time they took.
 """
 
 from __future__ import annotations
@@ -50,8 +51,8 @@ def curve(run: Path) -> Curve:
 def draw(axes: Axes, curves: list[Curve], over: str, games: bool) -> None:
     """Draw the running means over `frames` or `minutes`, with every game as a dot if asked."""
     names = list(dict.fromkeys(each.recipe for each in curves))
-    for each in curves:
-        color = f"C{names.index(each.recipe)}"
+    for index, each in enumerate(curves):
+        color = f"C{names.index(each.recipe) if len(names) > 1 else index}"
         x = each.frames if over == "frames" else each.minutes
         axes.plot(x, each.means, color=color, label=f"{each.recipe}, seed {each.seed}")
         if games:
