@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from qcade.agent.resets import ShrinkAndPerturb
+from qcade.games.gymnasium import GymnasiumGame
 from qcade.machine import available_memory_bytes
 from qcade.options import parse_train
 from qcade.recipe import Replay, ReplayRecipe
@@ -41,6 +42,7 @@ from command import TINY_CATCH, qcade
         ("train pong --rom missing.bin", "no ROM file"),
         ("train --env-id CartPole-v1", "these agents look at single uint8 images"),
         ("train --env-id Nowhere-v0", 'Gymnasium knows no environment "Nowhere-v0"'),
+        ("train pong --env-id Nowhere-v0", "play pong or --env-id Nowhere-v0?"),
         ("resume missing", "there is no run at missing"),
         ("evaluate missing", "there is no run at missing"),
         ("recipes rainbov", 'unknown recipe "rainbov"'),
@@ -213,3 +215,13 @@ def test_games_lists_all_of_them(capsys: pytest.CaptureFixture[str]) -> None:
     listing = qcade("games", capsys).out.splitlines()
     assert len(listing) == 1 + 1 + 104
     assert any("space-invaders" in line and "ALE/SpaceInvaders-v5" in line for line in listing)
+
+
+def test_a_gymnasium_id_is_played_by_a_recipe_of_a_file_too(tmp_path: Path) -> None:
+    file = tmp_path / "mine.json"
+    file.write_text(json.dumps(to_json(dqn("pong"))))
+    _, recipe = parse_train(["--recipe", str(file), "--env-id", "ALE/Breakout-v5"])
+    assert recipe.game == GymnasiumGame("ALE/Breakout-v5")
+    file.write_text(json.dumps(to_json(dataclasses.replace(recipe, stack=3))))
+    _, again = parse_train(["--recipe", str(file), "--env-id", "ALE/Assault-v5"])
+    assert (again.game, again.stack) == (GymnasiumGame("ALE/Assault-v5"), 3)

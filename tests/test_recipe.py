@@ -15,6 +15,8 @@ import pytest
 from qcade.agent.optimizers import Adam
 from qcade.agent.targets import HardCopy
 from qcade.algorithms.dqn import DQN
+from qcade.algorithms.pqn import PQN
+from qcade.algorithms.self_prediction import SelfPredictive
 from qcade.algorithms.tutorial import TutorialDQN
 from qcade.networks.streams import Dueling
 from qcade.networks.torsos.tutorial import TutorialTorso
@@ -30,6 +32,7 @@ from qcade.recipe import (
 from qcade.recipe_json import differences, from_json, to_json
 from qcade.recipes import find_recipe, make_recipe, recipe_names
 from qcade.recipes.dqn import dqn
+from qcade.recipes.sprint import sprint
 from qcade.types import QcadeError
 
 PONG = dqn("pong")
@@ -125,6 +128,12 @@ def test_fields_that_are_left_out_take_their_defaults() -> None:
         ("algorithm.kind", "qcade.types:Algorithm", "cannot be used there"),
         ("game.kind", "qcade.cli:main", "cannot be used there"),
         ("algorithm.streams.kind", "nowhere_at_all:Streams", "--import nowhere_at_all"),
+        # Types that a part cannot even be made of.
+        ("game.game", 5, "expected text"),
+        ("game", {"kind": "qcade.games.random_skip:RandomSkipAtari", "frame_skip": 4}, "2 values"),
+        # Parts that do not go together.
+        ("algorithm", {"kind": "qcade.algorithms.pqn:PQN"}, "learns from rollouts"),
+        ("replay.horizon", {"start_gamma": 1.0}, "must be less than 1"),
     ],
 )
 def test_errors_name_the_dotted_path(path: str, value: object, also: str) -> None:
@@ -171,6 +180,19 @@ def test_bounds_inside_unions_and_tuples_and_the_kinds_of_parts_are_checked(
 ) -> None:
     with pytest.raises(QcadeError, match=path):
         validate(recipe)
+
+
+@pytest.mark.parametrize("decisions", [1, 3])
+def test_rollouts_that_might_hold_too_few_transitions_are_refused(decisions: int) -> None:
+    recipe = sprint("catch")
+    rollouts = dataclasses.replace(recipe.rollouts, decisions=decisions, minibatches=9)
+    with pytest.raises(QcadeError, match=r"use at (least 2|most 8)"):
+        validate(dataclasses.replace(recipe, environments=8, rollouts=rollouts))
+
+
+def test_an_on_policy_algorithm_inside_of_another_is_refused_too() -> None:
+    with pytest.raises(QcadeError, match="learns from rollouts"):
+        validate(dataclasses.replace(PONG, algorithm=SelfPredictive(PQN())))
 
 
 def test_a_memory_too_small_to_ever_start_is_refused_with_the_least_that_would_do() -> None:

@@ -73,6 +73,27 @@ def test_evaluation_prints_one_json_object_with_its_protocol(
     assert {(e.first_row, e.score, e.frames_crc) for e in tape.episodes} <= set(again)
 
 
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ("--sticky-actions 25", "game.sticky_actions is 25.0; it must be from 0 to 1"),
+        ("--noop-max -5", "game.noop_max is -5; it must be at least 0"),
+        ("--max-episode-frames 0", "game.max_episode_frames is 0; it must be at least 1"),
+        ("--seed -1", "--seed is -1; it must be at least 0"),
+        ("--epsilon 2", "--epsilon is 2.0; it must be from 0 to 1"),
+        ("--episodes 0", "--episodes is 0; it must be at least 1"),
+    ],
+)
+def test_an_evaluation_under_an_impossible_protocol_is_refused(
+    pong_run: Path, words: str, sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = sorted(pong_run.rglob("*"))
+    answer = run_qcade(f"evaluate {pong_run} {words}", capsys)
+    assert answer.code == 2
+    assert sentence in answer.err
+    assert sorted(pong_run.rglob("*")) == before
+
+
 def test_an_evaluation_repeats_itself(pong_run: Path) -> None:
     agent = qcade.load(pong_run)
     once = evaluate(agent, agent.recipe.game, episodes=3, epsilon=0.5, seed=1)

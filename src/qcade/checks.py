@@ -21,16 +21,16 @@ def check_part(part: Any, path: str = "") -> None:
     for item in dataclasses.fields(part):
         where = f"{path}.{item.name}" if path else item.name
         value = getattr(part, item.name)
-        _check_value(value, hints[item.name], where)
+        check_value(value, hints[item.name], where)
         if dataclasses.is_dataclass(value):
             check_part(value, where)
 
 
-def _check_value(value: Any, hint: Any, where: str) -> None:
+def check_value(value: Any, hint: Any, where: str) -> None:
     """Raise QcadeError if a value is not of its field's type, or beyond its bounds."""
     origin, choices = typing.get_origin(hint), typing.get_args(hint)
     if origin is typing.Annotated:
-        _check_value(value, choices[0], where)
+        check_value(value, choices[0], where)
         for bounds in choices[1:]:
             if isinstance(bounds, Range) and not bounds.low <= value <= bounds.high:
                 raise QcadeError(f"{where} is {value}; it must be {_range_phrase(bounds)}")
@@ -38,12 +38,12 @@ def _check_value(value: Any, hint: Any, where: str) -> None:
         fitting = [choice for choice in choices if _is_of_type(value, choice)]
         if not fitting:
             raise QcadeError(f"{where} is {value!r}; expected {_phrase(hint)}")
-        _check_value(value, fitting[0], where)
+        check_value(value, fitting[0], where)
     elif origin is tuple:
         if not isinstance(value, tuple) or len(value) != len(choices):
             raise QcadeError(f"{where} is {value!r}; expected {len(choices)} values")
         for position, (one, choice) in enumerate(zip(value, choices, strict=True)):
-            _check_value(one, choice, f"{where}[{position}]")
+            check_value(one, choice, f"{where}[{position}]")
     elif not _is_of_type(value, hint):
         raise QcadeError(f"{where} is {value!r}; expected {_phrase(hint)}")
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from qcade.agent.actor import Actor
 from qcade.agent.agent import Agent
+from qcade.checks import check_part
 from qcade.games.scores import human_normalized, published
 from qcade.parts import Game
 from qcade.replay.frames import FrameRing, no_actions
@@ -57,13 +58,15 @@ class Evaluation:
 
 
 def evaluation_game(game: Game, changes: dict[str, JSON]) -> Game:
-    """The game as evaluated; QcadeError if it has no such setting."""
+    """The game as evaluated; QcadeError if it has no such setting, or not of that value."""
     assert dataclasses.is_dataclass(game)
     known = {item.name for item in dataclasses.fields(game)}
     for name in changes:
         if name not in known:
             raise QcadeError(f"{type(game).__name__} games have no setting {name}: leave it out")
-    return dataclasses.replace(game, **changes)
+    changed = dataclasses.replace(game, **changes)
+    check_part(changed, "game")
+    return changed
 
 
 def environments_for(episodes: int) -> int:

@@ -134,16 +134,23 @@ def read_recipe_file(path: Path) -> Recipe:
 
 
 def _base_recipe(game: str | None, name: str | None, env_id: str | None) -> Recipe:
+    if game is not None and env_id is not None:
+        raise QcadeError(f"play {game} or --env-id {env_id}? Leave one of them out")
     if _is_file(name):
         recipe = read_recipe_file(Path(str(name)))
-        return with_game(recipe, game) if game else recipe
-    recipe = find_recipe(name or default_recipe_name(game))(game or "pong")
-    if env_id is not None:
+        recipe = with_game(recipe, game) if game else recipe
+    else:
+        recipe = find_recipe(name or default_recipe_name(game))(game or "pong")
+    return recipe if env_id is None else _with_environment(recipe, env_id)
+
+
+def _with_environment(recipe: Recipe, env_id: str) -> Recipe:
+    if isinstance(recipe.game, GymnasiumGame):
+        game = dataclasses.replace(recipe.game, env_id=env_id)
+    else:
         height, width = recipe.game.frame_shape
-        return dataclasses.replace(
-            recipe, game=GymnasiumGame(env_id=env_id, height=height, width=width)
-        )
-    return recipe
+        game = GymnasiumGame(env_id=env_id, height=height, width=width)
+    return dataclasses.replace(recipe, game=game)
 
 
 def _is_file(name: str | None) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import dataclasses
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -240,16 +241,35 @@ def validate(recipe: Recipe) -> None:
     if isinstance(recipe, ReplayRecipe):
         _check_replay(recipe)
     if isinstance(recipe, OnPolicyRecipe):
-        decisions = recipe.rollouts.decisions * recipe.environments
-        if recipe.rollouts.minibatches > decisions // 2:
-            raise QcadeError(
-                f"rollouts.minibatches is {recipe.rollouts.minibatches}, too many for rollouts of "
-                f"{recipe.rollouts.decisions} decisions in {recipe.environments} environments: use "
-                f"at most {decisions // 2}"
-            )
+        _check_rollouts(recipe)
+
+
+def _check_rollouts(recipe: OnPolicyRecipe) -> None:
+    rollouts = recipe.rollouts
+    if rollouts.decisions < 2:
+        raise QcadeError("rollouts.decisions is 1; use at least 2, for a reset may take one")
+    # An episode has a decision at least, so every second row may open another one.
+    surely = rollouts.decisions // 2 * recipe.environments
+    if rollouts.minibatches > surely:
+        raise QcadeError(
+            f"rollouts.minibatches is {rollouts.minibatches}, too many for rollouts of "
+            f"{rollouts.decisions} decisions in {recipe.environments} environments: use at most "
+            f"{surely}"
+        )
 
 
 def _check_replay(recipe: ReplayRecipe) -> None:
+    if _learns_on_policy(recipe.algorithm):
+        raise QcadeError(
+            f"algorithm is {type(recipe.algorithm).__name__}, which learns from rollouts and not "
+            "from a replay memory: start from an on-policy recipe (qcade recipes pqn --json)"
+        )
+    horizon = recipe.replay.horizon
+    if horizon is not None and max(horizon.start_gamma, recipe.replay.gamma) >= 1.0:
+        raise QcadeError(
+            "replay.gamma and replay.horizon.start_gamma must be less than 1: 1 - gamma goes "
+            "exponentially from one to the other"
+        )
     lowest = self_sufficient_capacity(recipe)
     if recipe.replay.capacity < lowest:
         raise QcadeError(
@@ -262,3 +282,11 @@ def self_sufficient_capacity(recipe: ReplayRecipe) -> int:
     """The least replay capacity, in frames, with which the first update can happen."""
     rows = max(recipe.start_rows, recipe.replay.most_n_step + recipe.stack + 1)
     return rows * recipe.environments
+
+
+def _learns_on_policy(algorithm: Algorithm) -> bool:
+    assert dataclasses.is_dataclass(algorithm)
+    inner = (getattr(algorithm, item.name) for item in dataclasses.fields(algorithm))
+    return isinstance(algorithm, OnPolicyAlgorithm) or any(
+        _learns_on_policy(part) for part in inner if isinstance(part, Algorithm)
+    )

@@ -9,7 +9,7 @@ import sys
 import typing
 from typing import Any
 
-from qcade.checks import nearest
+from qcade.checks import check_value, nearest
 from qcade.recipe import Recipe, validate
 from qcade.types import JSON, QcadeError
 
@@ -93,6 +93,7 @@ def _part_from_json(data: dict[str, JSON], expected: Any, where: str) -> Any:
             values[key] = _part_from_json(value, hints[key], path)
         else:
             values[key] = tuple(value) if isinstance(value, list) else value
+        check_value(values[key], hints[key], path)
     missing = [
         item.name
         for item in dataclasses.fields(cls)
@@ -107,9 +108,9 @@ def _part_from_json(data: dict[str, JSON], expected: Any, where: str) -> Any:
 
 def _part_class(kind: JSON, expected: Any, where: str) -> Any:
     if kind is None:
-        is_one_class = isinstance(expected, type) and not inspect.isabstract(expected)
-        if is_one_class and dataclasses.is_dataclass(expected):
-            return expected
+        for choice in (expected, *typing.get_args(expected)):
+            if dataclasses.is_dataclass(choice) and not inspect.isabstract(choice):
+                return choice
         raise QcadeError(f'{where} lacks its kind, as in {{"kind": "package.module:Class"}}')
     module_name, _, class_name = str(kind).partition(":")
     if module_name.split(".")[0] == "qcade":

@@ -188,3 +188,27 @@ def test_the_state_of_another_network_is_refused() -> None:
     )
     with pytest.raises(RuntimeError, match="size mismatch"):
         other.restore(learner.tensors(), updates=1)
+
+
+def test_going_on_without_a_target_network_keeps_the_online_weights() -> None:
+    learner = learner_of(optimizer=Adam(learning_rate=1e-2))
+    for update in range(3):
+        learner.update(batch_of(update))
+    alone = learner_of(2, Adam(learning_rate=1e-2), HardCopy(period_updates=1))
+    take_over(alone, learner)
+    assert torch.equal(flat(alone.network), flat(learner.network))
+    assert not torch.equal(flat(learner.target), flat(learner.network))
+
+
+@pytest.mark.parametrize("decays", [(0.0, 0.1), (0.1, 0.0)])
+def test_every_weight_keeps_its_own_moments_when_weight_decay_comes_or_goes(
+    decays: tuple[float, float],
+) -> None:
+    before, after = (learner_of(1, Adam(learning_rate=1e-2, weight_decay=d)) for d in decays)
+    for update in range(3):
+        before.update(batch_of(update))
+    take_over(after, before)
+    for one, other in zip(before.network.parameters(), after.network.parameters(), strict=True):
+        for name, slot in before.optimizer.state[one].items():
+            assert torch.equal(after.optimizer.state[other][name], slot)
+    after.update(batch_of(9))

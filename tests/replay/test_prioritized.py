@@ -352,6 +352,24 @@ def test_from_a_memory_of_another_shape_all_transitions_enter_at_the_largest_pri
     torch.testing.assert_close(weights_in(resumed), weights)
 
 
+@pytest.mark.parametrize("rows", [7, 20, 60], ids=["shorter", "as long", "longer"])
+def test_a_memory_of_another_length_keeps_the_priorities_of_the_rows_in_both(rows: int) -> None:
+    memory, other = memory_of(20, 15), Memory(rows, 3)
+    for first in memory.firsts:
+        other.append(first)
+    sampler = sampler_of(memory)
+    starts = memory.starts(1)
+    teach(sampler, memory, [1.0 + place for place in range(len(starts))])
+    resumed = sampler_of(other, seed=99)
+    resumed.restore(sampler.tensors())
+    resumed.sample(other.ring, 1, 1, START)
+    before, after = weights_in(sampler), weights_in(resumed)
+    assert after.count_nonzero() == len(other.starts(1)) > 6
+    for row, environment in other.starts(1):
+        kept = float(after[row % rows, environment])
+        assert kept == pytest.approx(float(before[row % 20, environment]))
+
+
 def test_after_a_uniform_sampler_all_transitions_are_alike_and_the_randomness_goes_on() -> None:
     memory = one_episode(9)
     uniform = UniformSampler(seed=4)

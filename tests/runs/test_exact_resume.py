@@ -158,3 +158,25 @@ def test_a_game_that_cannot_be_replayed_goes_on_with_its_memory_and_new_games(
     answer = qcade(f"resume {run} --frames 500", capsys)
     assert answer.code == 2
     assert "does not match the checkpoint's checksum" in answer.err
+
+
+def test_a_game_that_cannot_be_replayed_begins_its_rollouts_anew(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    words = (
+        "train --env-id ALE/Pong-v5 --recipe pqn --frames 72 --environments 2 --rollouts.epochs 1 "
+        "--rollouts.decisions 8 --rollouts.minibatches 2 --compute.threads 1 "
+        f"--algorithm.streams.hidden 8 --out {run}"
+    )
+    assert qcade(words, capsys).code == 0
+    assert updates_of(run) == 4 * 2
+    answer = qcade(f"resume {run} --frames 104", capsys)
+    assert answer.code == 0, answer.err
+    # Half of the fifth rollout is lost with its games; of two new ones, the first is learned from.
+    assert updates_of(run) == (4 + 1) * 2
+
+
+def updates_of(run: Path) -> int:
+    newest = list_checkpoints(run / "checkpoints")[-1]
+    return int(json.loads((newest / "state.json").read_text())["counters"]["updates"])

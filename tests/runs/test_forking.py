@@ -72,3 +72,22 @@ def test_forks_that_cannot_be_are_refused(
         assert answer.code == 2
         assert sentence in answer.err
     assert [p.name for p in tmp_path.iterdir()] == ["parent"]
+
+
+def test_a_fork_may_have_a_larger_memory_of_a_game_that_cannot_be_replayed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parent, fork = tmp_path / "parent", tmp_path / "fork"
+    words = (
+        "train --env-id ALE/Pong-v5 --frames 300 --updates.start-frames 100 --environments 2 "
+        f"--replay.capacity 200 --compute.threads 1 --algorithm.streams.hidden 8 --out {parent}"
+    )
+    assert qcade(words, capsys).code == 0
+    answer = qcade(f"fork {parent} --replay.capacity 280 --frames 420 --out {fork}", capsys)
+    assert answer.code == 0, answer.err
+    updates = []
+    for run in (parent, fork):
+        newest = list_checkpoints(run / "checkpoints")[-1]
+        updates.append(json.loads((newest / "state.json").read_text())["counters"]["updates"])
+    # The memory is full, so learning goes on at once.
+    assert updates[1] - updates[0] == (420 - 300) / 4

@@ -18,7 +18,9 @@ from qcade.agent.targets import NoTarget
 from qcade.algorithms.pqn import PQN
 from qcade.recipe import OnPolicyRecipe, Rollouts, validate
 from qcade.recipes.pqn import pqn
+from qcade.training.cuda_graph import Written
 from qcade.training.events import Advanced
+from qcade.training.launching import AsGraphs
 from qcade.training.loop import open_environments, run
 from qcade.training.on_policy_updates import OnPolicyUpdates
 from qcade.training.state import Training
@@ -175,9 +177,9 @@ def test_the_step_size_may_fall_along_the_run() -> None:
 def test_more_minibatches_than_decisions_are_refused() -> None:
     recipe = small()
     too_many = dataclasses.replace(recipe.rollouts, minibatches=14)
-    with pytest.raises(QcadeError, match=r"rollouts\.minibatches is 14.*at most 13"):
+    with pytest.raises(QcadeError, match=r"rollouts\.minibatches is 14.*at most 12"):
         validate(dataclasses.replace(recipe, rollouts=too_many))
-    validate(dataclasses.replace(recipe, rollouts=dataclasses.replace(too_many, minibatches=13)))
+    validate(dataclasses.replace(recipe, rollouts=dataclasses.replace(too_many, minibatches=12)))
 
 
 def test_goals_are_made_of_the_values_that_were_heard() -> None:
@@ -337,6 +339,13 @@ def test_minibatches_of_rollouts_that_were_cut_otherwise_are_not_taken_over() ->
         assert isinstance(other.updates, OnPolicyUpdates)
         assert bool(other.updates._minibatches) is taken_over
         other.close()
+    # On a GPU they have weights beside them, and one size.
+    other = Training(overlapping())
+    assert isinstance(other.updates, OnPolicyUpdates)
+    other.updates.launcher = AsGraphs(other.hardware, lambda: Written([], []))
+    other.updates.restore(saved)
+    assert not other.updates._minibatches
+    other.close()
     training.close()
 
 

@@ -110,21 +110,33 @@ class Learner:
     def tensors(self) -> dict[str, Tensor]:
         """Everything beside the online weights that the next update depends on."""
         tensors = {f"target.{k}": v for k, v in self.target.state_dict().items()}
-        for index, slots in self.optimizer.state_dict()["state"].items():
-            for name, value in slots.items():
+        # Numbered as in the network, since optimizers put weights and biases in another order.
+        for index, parameter in enumerate(self.network.parameters()):
+            for name, value in self.optimizer.state.get(parameter, {}).items():
                 tensors[f"optimizer.{index}.{name}"] = torch.as_tensor(value)
         return tensors
 
     def restore(self, tensors: dict[str, Tensor], updates: int) -> None:
-        """Take back what `tensors` gave; KeyError or RuntimeError if it is of another network."""
-        self.target.load_state_dict(
-            {k.removeprefix("target."): v for k, v in tensors.items() if k.startswith("target.")}
-        )
+        """Take back what `tensors` gave; KeyError or RuntimeError if it is of another network.
+
+        The online network has its weights already: where it is its own target, they stay.
+        """
+        if self.target is not self.network:
+            self.target.load_state_dict(
+                {
+                    k.removeprefix("target."): v
+                    for k, v in tensors.items()
+                    if k.startswith("target.")
+                }
+            )
+        parameters = [*self.network.parameters()]
+        in_groups = [p for group in self.optimizer.param_groups for p in group["params"]]
+        place = {parameter: index for index, parameter in enumerate(in_groups)}
         slots: dict[int, dict[str, Tensor]] = {}
         for key, value in tensors.items():
             if key.startswith("optimizer."):
                 _, index, name = key.split(".")
-                slots.setdefault(int(index), {})[name] = value.clone()
+                slots.setdefault(place[parameters[int(index)]], {})[name] = value.clone()
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": slots, "param_groups": groups})
         self.updates = updates

@@ -151,7 +151,7 @@ class FrameRing:
 
         Of these, those that `is_start` refuses are the last of an episode.
         """
-        oldest = max(self.opening_row, self.appended_rows - self.rows)
+        oldest = max(self.opening_row, self.oldest_row)
         # The opening row opens an episode everywhere, so no stack reaches back beyond it.
         low = oldest if oldest == self.opening_row else oldest + self.stack - 1
         return low, self.appended_rows - n_step

@@ -121,8 +121,8 @@ class PrioritizedSampler:
     def restore(self, tensors: dict[str, Tensor]) -> None:
         """Take back what `tensors` gave.
 
-        From a memory of another size, or another kind of sampler, only what fits is taken: all
-        transitions then have the largest priority.
+        From a memory of another length, the newest rows that fit keep their priorities. From one of
+        other environments, or another kind of sampler, all transitions get the largest priority.
         """
         self.generator.set_state(tensors["random"].cpu())
         self._forget(0)
@@ -130,8 +130,12 @@ class PrioritizedSampler:
         self.maximum.copy_(largest)
         if "extent" in tensors:
             rows, environments, low, high = tensors["extent"].tolist()
-            if (rows, environments) == (self.rows, self.environments):
-                self.tree.load(tensors["leaves"].to(self.device))
+            if environments == self.environments:
+                low = max(low, high - self.rows)
+                row, environment = self._places(low, high)
+                leaves = tensors["leaves"].cpu()[row % rows * environments + environment]
+                slots = self._slots(row, environment).to(self.device)
+                self.tree.set(slots, leaves.to(self.device))
                 self._low, self._high = low, high
 
     def _catch_up(self, ring: Ring, n_step: int) -> None:

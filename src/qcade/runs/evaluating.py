@@ -44,6 +44,8 @@ def evaluate_run(
         raise QcadeError(f"--episodes is {request.episodes}; it must be at least 1")
     if not 0.0 <= request.epsilon <= 1.0:
         raise QcadeError(f"--epsilon is {request.epsilon}; it must be from 0 to 1")
+    if request.seed < 0:
+        raise QcadeError(f"--seed is {request.seed}; it must be at least 0")
     directory = open_run(run)
     checkpoint = choose_checkpoint(directory, request.checkpoint)
     agent = load_agent(run, request.checkpoint)

@@ -62,7 +62,9 @@ def load_rows(folder: Path, files: JSON, ring: FrameRing, next_row: int, opening
     """Refill an empty ring up to `next_row`; QcadeError names a file that is missing or damaged."""
     if not isinstance(files, dict):
         raise QcadeError("the checkpoint does not say which frames it stored")
-    ring.start_at(max(opening_row, next_row - ring.rows), opening_row)
+    # A ring may be larger than the one that was stored.
+    first_stored = min((_rows(name)[0] for name in files), default=next_row)
+    ring.start_at(max(opening_row, next_row - ring.rows, first_stored), opening_row)
     for name, sha in sorted(files.items()):
         first, until = _rows(name)
         path = folder / name

@@ -5,6 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from qcade.recipe import ReplayRecipe
 from qcade.runs.directory import RunDirectory
 from qcade.runs.frame_store import FOLDER, load_rows
 from qcade.runs.recorder import metrics_position, tape_position
@@ -36,7 +37,9 @@ def bring_back(
         console.print("Going on with an empty memory and new games, as asked.")
         return
     try:
-        if training.recipe.stores_frames:
+        # A rollout is of one game; new games begin a new one.
+        of_use = isinstance(training.recipe, ReplayRecipe) or training.recipe.game.is_replayable
+        if training.recipe.stores_frames and of_use:
             counters = {
                 name: int(str(snapshot.counters[name])) for name in ("next_row", "opening_row")
             }

@@ -158,4 +158,6 @@ class OnPolicyUpdates:
     def _shape(self) -> Tensor:
         rollouts = self.recipe.rollouts
         cuts = [rollouts.decisions, rollouts.epochs, rollouts.minibatches, rollouts.overlap]
+        if self.launcher.most_steps > 1:
+            cuts.append(self.launcher.most_steps)
         return torch.tensor(cuts, dtype=torch.int64)

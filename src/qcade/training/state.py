@@ -171,7 +171,10 @@ class Training:
         return Snapshot(_copied(model), _copied(learning), counters)
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Go on from a snapshot of the same recipe, with an empty ring and new games."""
+        """Go on from a snapshot of the same recipe, with an empty ring and new games.
+
+        On another kind of device than the snapshot's, noise in networks goes on from a new seed.
+        """
         counters = snapshot.counters
         self.decisions, self.episode_count, updates, self.metric_count = (
             int(str(counters[k])) for k in ("decisions", "episodes", "updates", "metric_count")
@@ -181,7 +184,13 @@ class Training:
         self.learner.network.load_state_dict(snapshot.model)
         self.learner.restore(snapshot.learning, updates)
         self.actor.generator.set_state(snapshot.learning["random.actor"])
-        self.noise.set_state(snapshot.learning["random.noise"])
+        noise = snapshot.learning["random.noise"]
+        if noise.shape == self.noise.get_state().shape:
+            self.noise.set_state(noise)
+        else:
+            # Another kind of device draws by another generator, which only a seed can start.
+            entropy = np.random.SeedSequence((self.recipe.seed, next_row)).generate_state(1)
+            self.noise.manual_seed(int(entropy[0]))
         self.updates.restore(_with_prefix("updates.", snapshot.learning))
         self.metric_sums = _with_prefix("metric.", snapshot.learning)
 
