@@ -11,102 +11,21 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qcade.replay.frames import FrameRing
-from qcade.replay.prioritized import Prioritized, PrioritizedSampler
-from qcade.replay.samplers import UniformSampler
-from qcade.types import Drawn, Progress, TimeStep
-
-CPU = torch.device("cpu")
-START, MIDDLE, END = Progress(0, 100), Progress(50, 100), Progress(100, 100)
-# So small that priorities are what the tests say.
-PLAIN = Prioritized(smallest_priority=1e-12)
-
-
-class Memory:
-    """A ring, everything that was ever put into it, and which starts a plain list says it has."""
-
-    def __init__(self, rows: int, environments: int, stack: int = 2) -> None:
-        self.rows, self.environments, self.stack = rows, environments, stack
-        self.firsts: list[list[bool]] = []
-        self.opening_row = 0
-        self.ring = FrameRing(rows, environments, 1, 1, stack)
-
-    def append(self, first: list[bool]) -> None:
-        if len(self.firsts) == self.opening_row:
-            first = [True] * self.environments
-        self.firsts.append(first)
-        self._put(first)
-
-    def open_empty(self) -> None:
-        """Lose what is remembered, as a resume without a tape does."""
-        self.opening_row = len(self.firsts)
-        self.ring.start_at(self.opening_row, self.opening_row)
-
-    def refill(self) -> None:
-        """Put the same rows into a ring made anew, as a resume from a tape does."""
-        oldest = max(self.opening_row, len(self.firsts) - self.rows)
-        self.ring = FrameRing(self.rows, self.environments, 1, 1, self.stack)
-        self.ring.start_at(oldest, self.opening_row)
-        for first in self.firsts[oldest:]:
-            self._put(first)
-
-    def starts(self, n_step: int) -> list[tuple[int, int]]:
-        """All rows and environments at which a transition starts, in order."""
-        oldest = self.opening_row
-        if len(self.firsts) - self.rows > oldest:
-            oldest = len(self.firsts) - self.rows + self.stack - 1
-        return [
-            (row, environment)
-            for row in range(oldest, len(self.firsts) - n_step)
-            for environment in range(self.environments)
-            if not self.firsts[row + 1][environment]
-        ]
-
-    def _put(self, first: list[bool]) -> None:
-        nothing = np.zeros(self.environments, np.float32)
-        frame = np.zeros((self.environments, 1, 1), np.uint8)
-        step = TimeStep(frame, nothing, nothing, np.array(first))
-        self.ring.append(step, np.zeros(self.environments, np.int64))
-
-
-def memory_of(rows: int, appended: int) -> Memory:
-    """Three environments with episodes of different lengths, and resets that follow resets."""
-    memory = Memory(rows, 3)
-    for row in range(appended):
-        memory.append([row % 4 == 0, row % 7 == 0, 5 <= row < 8])
-    return memory
-
-
-def one_episode(transitions: int) -> Memory:
-    """One environment, in which transitions start at rows 0, 1, 2 and so on."""
-    memory = Memory(transitions + 1, 1)
-    for _ in range(transitions + 1):
-        memory.append([False])
-    return memory
-
-
-def sampler_of(memory: Memory, sampling: Prioritized = PLAIN, seed: int = 1) -> PrioritizedSampler:
-    return sampling.build(memory.rows, memory.environments, CPU, seed)
-
-
-def pairs(drawn: Drawn) -> list[tuple[int, int]]:
-    return list(zip(drawn.row.tolist(), drawn.environment.tolist(), strict=True))
-
-
-def drawn_at(places: list[tuple[int, int]]) -> Drawn:
-    row, environment = zip(*places, strict=True)
-    return Drawn(torch.tensor(row), torch.tensor(environment))
-
-
-def teach(sampler: PrioritizedSampler, memory: Memory, priorities: list[float]) -> None:
-    """Give these priorities to all transitions, in their order."""
-    sampler.sample(memory.ring, 1, 1, START)
-    sampler.learned(drawn_at(memory.starts(1)), torch.tensor(priorities))
-
-
-def weights_in(sampler: PrioritizedSampler) -> torch.Tensor:
-    """Weights by place: float64 [rows, E]."""
-    return sampler.tensors()["leaves"].view(sampler.rows, sampler.environments)
+from memories import (
+    END,
+    MIDDLE,
+    START,
+    Memory,
+    drawn_at,
+    memory_of,
+    one_episode,
+    pairs,
+    sampler_of,
+    teach,
+    weights_in,
+)
+from qcade.replay.prioritized import Prioritized
+from qcade.types import Progress
 
 
 @pytest.mark.parametrize("rows", [40, 13], ids=["before wrap-around", "after it"])
@@ -307,91 +226,6 @@ def test_weights_are_those_of_a_plain_dictionary_at_every_moment(
                 given[place] = max(given.get(place, 0.0), value + 0.01)
             largest = max(largest, *given.values())
             naive |= {place: value**0.7 for place, value in given.items()}
-
-
-@pytest.mark.parametrize("refilled", [False, True], ids=["the same ring", "a refilled ring"])
-def test_a_restored_sampler_goes_on_bit_by_bit(refilled: bool) -> None:
-    chance = torch.Generator().manual_seed(5)
-    memory = memory_of(50, 80)
-    sampler = sampler_of(memory, seed=3)
-
-    def play_and_learn(*samplers: PrioritizedSampler) -> None:
-        for update in range(40):
-            if update % 3 == 0:
-                memory.append([update % 5 == 0, False, update % 2 == 0])
-            batches = [s.sample(memory.ring, 16, 3, MIDDLE) for s in samplers]
-            for part in zip(*batches, strict=True):
-                assert all(torch.equal(part[0], other) for other in part[1:])
-            priority = torch.rand(16, generator=chance) * 3
-            for one, batch in zip(samplers, batches, strict=True):
-                one.learned(batch, priority)
-
-    play_and_learn(sampler)
-    saved = {name: part.clone() for name, part in sampler.tensors().items()}
-    if refilled:
-        memory.refill()
-    resumed = sampler_of(memory, seed=99)
-    resumed.restore(saved)
-    play_and_learn(sampler, resumed)
-    assert torch.equal(sampler.tensors()["leaves"], resumed.tensors()["leaves"])
-
-
-def test_from_a_memory_of_another_shape_all_transitions_enter_at_the_largest_priority() -> None:
-    memory = memory_of(20, 15)
-    sampler = sampler_of(memory)
-    teach(sampler, memory, [9.0] + [1.0] * (len(memory.starts(1)) - 1))
-    # As many places as before and the same rows, but in another order.
-    narrow = Memory(60, 1)
-    for row in range(15):
-        narrow.append([row % 5 == 0])
-    resumed = sampler_of(narrow, seed=99)
-    resumed.restore(sampler.tensors())
-    resumed.sample(narrow.ring, 1, 1, START)
-    weights = torch.zeros(60, 1, dtype=torch.float64)
-    weights[[row for row, _ in narrow.starts(1)]] = 3.0
-    torch.testing.assert_close(weights_in(resumed), weights)
-
-
-@pytest.mark.parametrize("rows", [7, 20, 60], ids=["shorter", "as long", "longer"])
-def test_a_memory_of_another_length_keeps_the_priorities_of_the_rows_in_both(rows: int) -> None:
-    memory, other = memory_of(20, 15), Memory(rows, 3)
-    for first in memory.firsts:
-        other.append(first)
-    sampler = sampler_of(memory)
-    starts = memory.starts(1)
-    teach(sampler, memory, [1.0 + place for place in range(len(starts))])
-    resumed = sampler_of(other, seed=99)
-    resumed.restore(sampler.tensors())
-    resumed.sample(other.ring, 1, 1, START)
-    before, after = weights_in(sampler), weights_in(resumed)
-    assert after.count_nonzero() == len(other.starts(1)) > 6
-    for row, environment in other.starts(1):
-        kept = float(after[row % rows, environment])
-        assert kept == pytest.approx(float(before[row % 20, environment]))
-
-
-def test_after_a_uniform_sampler_all_transitions_are_alike_and_the_randomness_goes_on() -> None:
-    memory = one_episode(9)
-    uniform = UniformSampler(seed=4)
-    uniform.sample(memory.ring, 8, 1, START)
-    resumed = sampler_of(memory, seed=99)
-    teach(resumed, memory, [float(i) for i in range(9)])
-    resumed.restore(uniform.tensors())
-    resumed.sample(memory.ring, 1, 1, START)
-    assert weights_in(resumed)[:, 0].tolist() == [1.0] * 9 + [0.0]
-    back = UniformSampler(seed=0)
-    back.restore(resumed.tensors())
-    assert torch.equal(back.generator.get_state(), resumed.generator.get_state())
-
-
-def test_a_ring_that_stands_earlier_than_what_was_known_is_taken_as_new() -> None:
-    memory = one_episode(30)
-    sampler = sampler_of(memory)
-    teach(sampler, memory, [1.0] * 30)
-    sampler.learned(drawn_at([(3, 0), (12, 0)]), torch.tensor([16.0, 0.0]))
-    shorter = one_episode(10)
-    drawn = sampler.sample(shorter.ring, 10, 1, START)
-    assert drawn.row.tolist() == list(range(10))
 
 
 def test_a_memory_without_transitions_is_an_error() -> None:

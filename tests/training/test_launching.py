@@ -150,6 +150,8 @@ def test_several_minibatches_at_once_are_those_that_are_learned_one_by_one() -> 
     mine, theirs = everything(one), everything(several)
     # Metrics count what fills a minibatch like the rest of it, unless they are weighted.
     del mine["metric.q_mean"]
+    # It tells minibatches with padding from those without.
+    del mine["updates.rollouts"]
     for name, tensor in mine.items():
         # Minibatches of one size are padded, so sums are rounded differently.
         torch.testing.assert_close(tensor, theirs[name], rtol=1e-3, atol=1e-5, msg=name)
