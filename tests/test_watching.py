@@ -94,6 +94,16 @@ def test_an_evaluation_under_an_impossible_protocol_is_refused(
     assert sorted(pong_run.rglob("*")) == before
 
 
+@pytest.mark.parametrize("words", ["--seed -1", "--epsilon 2", "--seconds 0"])
+def test_a_video_of_an_impossible_game_is_refused(
+    pong_run: Path, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answer = run_qcade(f"video {pong_run} {words}", capsys)
+    assert answer.code == 2
+    assert "it must be" in answer.err
+    assert not (pong_run / "videos").exists()
+
+
 def test_an_evaluation_repeats_itself(pong_run: Path) -> None:
     agent = qcade.load(pong_run)
     once = evaluate(agent, agent.recipe.game, episodes=3, epsilon=0.5, seed=1)

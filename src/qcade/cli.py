@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -44,6 +45,13 @@ def run_command(words: list[str]) -> int:
             COMMANDS[words[0]](words[1:])
     except QcadeError as error:
         errors.print(f"qcade: {error}", style="red", markup=False)
+        return BAD_INPUT
+    except BrokenPipeError:
+        # As in `qcade games | head`; nothing more can be printed, not even at the exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        errors.print(f"qcade: {where}{error.strerror or error}", style="red", markup=False)
         return BAD_INPUT
     except KeyboardInterrupt:
         errors.print("qcade: left at once; the last checkpoint is as it was")
@@ -100,6 +108,8 @@ def resume(words: list[str]) -> None:
     if options.all:
         if options.frames is not None:
             raise QcadeError("--frames makes one run longer: name it instead of --all")
+        if options.fresh_memory:
+            raise QcadeError("--fresh-memory is for one run: name it instead of --all")
         resume_all(options.run or RUNS)
         return
     if options.run is None:
@@ -108,8 +118,6 @@ def resume(words: list[str]) -> None:
     if options.frames is not None:
         with hold(directory.path):
             lengthen_run(directory, options.frames)
-    if options.fresh_memory and options.detach:
-        raise QcadeError("--fresh-memory works in the foreground: leave --detach out")
     _carry_out(directory.path, options.detach, options.fresh_memory)
 
 
@@ -134,8 +142,10 @@ def fork(words: list[str]) -> None:
         markup=False,
     )
     if not made.keeps_memory:
-        screen.print("The memory of another game cannot be kept: it starts empty.")
-    _carry_out(path, options.detach, fresh_memory=not made.keeps_memory)
+        screen.print(
+            "The memory cannot be kept, being of another game or no longer stored: it starts empty."
+        )
+    _carry_out(path, options.detach)
 
 
 @dataclass(frozen=True)
@@ -299,15 +309,15 @@ def _import_own_modules(words: list[str]) -> list[str]:
 
 
 def _carry_out(path: Path, detached: bool, fresh_memory: bool = False) -> None:
+    from qcade.runs.carrying_out import carry_out
     from qcade.runs.directory import open_run
-    from qcade.runs.recording import carry_out
 
     directory = open_run(path)
     recipe = directory.recipe()
     if directory.is_complete():
         screen.print(f"{path} is complete ({directory.frames():,} frames).")
     elif detached:
-        detach(path)
+        detach(path, fresh_memory)
         return
     else:
         outcome = carry_out(directory, recipe, screen, fresh_memory)

@@ -76,11 +76,12 @@ def stop(words: list[str]) -> None:
     screen.print(f"{path}: {what_next(stop_run(path))}")
 
 
-def detach(path: Path) -> None:
+def detach(path: Path, fresh_memory: bool = False) -> None:
     """Start a run in the background and say how to come back to it."""
     from qcade.background.processes import detach as start
 
-    pid = start([*own_modules, "resume", str(path)], path)
+    how = ["--fresh-memory"] if fresh_memory else []
+    pid = start([*own_modules, "resume", str(path), *how], path)
     screen.print(
         f"{path} trains in the background as process {pid}; the terminal can be closed.\n"
         f"  qcade attach {path}\n  qcade stop {path}\n  qcade runs"

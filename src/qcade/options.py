@@ -158,9 +158,13 @@ def _is_file(name: str | None) -> bool:
 
 
 def _word_after(option: str, words: list[str]) -> str | None:
+    found = None
     for position, word in enumerate(words):
-        if word == option and position + 1 < len(words):
-            return words[position + 1]
-        if word.startswith(option + "="):
-            return word.partition("=")[2]
-    return None
+        typed, equals, value = word.partition("=")
+        if typed.replace("_", "-") != option:
+            continue
+        if equals:
+            found = value
+        elif position + 1 < len(words):
+            found = words[position + 1]
+    return found

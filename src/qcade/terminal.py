@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, TypeVar
 
@@ -10,15 +11,27 @@ from rich.console import Console, RenderableType
 
 OptionsType = TypeVar("OptionsType")
 
-screen = Console(highlight=False, soft_wrap=True)
-errors = Console(stderr=True, highlight=False, soft_wrap=True)
+
+class PatientConsole(Console):
+    """Falls silent when nobody reads any more, as after `| head`; Rich would end the process."""
+
+    def on_broken_pipe(self) -> None:
+        """Print nowhere from now on: a training must go on, or save what it has."""
+        self.quiet = True
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, self.file.fileno())
+        os.close(nowhere)
+
+
+screen = PatientConsole(highlight=False, soft_wrap=True)
+errors = PatientConsole(stderr=True, highlight=False, soft_wrap=True)
 
 WIDEST_TABLE = 1_000
 
 
 def print_table(table: RenderableType) -> None:
     """Print a table as wide as it is, since Rich would shorten it where there is no terminal."""
-    Console(highlight=False, width=WIDEST_TABLE).print(table, soft_wrap=True, markup=False)
+    PatientConsole(highlight=False, width=WIDEST_TABLE).print(table, soft_wrap=True, markup=False)
 
 
 own_modules: list[str] = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -17,7 +18,7 @@ import pytest
 from qcade.background.status import RunState, find_runs, status
 from qcade.runs.checkpoint import list_checkpoints, load_checkpoint
 from qcade.runs.lock import hold, holder
-from qcade.runs.progress_file import ProgressFile
+from qcade.runs.progress_file import ProgressFile, starting
 from qcade.runs.stopping import stop_requests
 from qcade.runs.writers import RecentScores
 from qcade.types import QcadeError
@@ -110,7 +111,8 @@ def test_runs_are_left_stopped_killed_and_taken_up_again(
         ["runs/whole", "finished"],
     ]
     # It went on with what it had, and so does the one that was stopped.
-    wait_until(lambda: status(killed).frames > 0)
+    left = list_checkpoints(killed / "checkpoints")[-1]
+    wait_until(lambda: list_checkpoints(killed / "checkpoints")[-1].name > left.name)
     assert "resume" not in qcade(f"stop {killed}", capsys).err
     frames = int(saved.name)
     assert qcade(f"resume {stopped} --frames {frames + 80}", capsys).code == 0
@@ -187,6 +189,8 @@ def test_a_run_that_cannot_start_in_the_background_says_why(
         ("runs missing", "there is no folder missing"),
         ("resume", "which run?"),
         ("resume --all --frames 5", "--frames makes one run longer"),
+        ("resume --all --fresh-memory", "--fresh-memory is for one run"),
+        ("stop odd", "total_frames is no whole number"),
         ("resume missing --detach", "there is no run at missing"),
         ("train pongg --detach", 'unknown game "pongg"'),
     ],
@@ -197,6 +201,8 @@ def test_bad_input_is_explained(
     recipe = qcade("recipes catch --game catch --json", capsys).out
     (folder / "run").mkdir()
     (folder / "run" / "recipe.json").write_text(recipe)
+    (folder / "odd").mkdir()
+    (folder / "odd" / "recipe.json").write_text('{"total_frames": 1e7}')
     answer = qcade(words, capsys)
     assert answer.code == 2
     assert sentence in answer.err
@@ -237,18 +243,74 @@ def test_the_lock_is_free_again_and_does_not_take_old_requests(tmp_path: Path) -
 
 @pytest.mark.parametrize(
     ("frames", "notice", "state"),
-    [(8, signal.SIGINT, "stopped"), (8, signal.SIGTERM, "interrupted"), (100, None, "finished")],
+    [
+        (8, ["SIGINT"], "stopped"),
+        (8, ["SIGTERM"], "interrupted"),
+        # Whatever else a shutdown sends after its first notice.
+        (8, ["SIGTERM", "SIGTERM"], "interrupted"),
+        (8, ["SIGTERM", "SIGHUP"], "interrupted"),
+        (8, ["SIGHUP"], "interrupted"),
+        (8, ["SIGINT", "SIGTERM"], "stopped"),
+        (100, [], "finished"),
+    ],
 )
 def test_how_a_run_ended_is_told_apart(
-    frames: int, notice: signal.Signals | None, state: str, tmp_path: Path
+    frames: int, notice: list[str], state: str, tmp_path: Path
 ) -> None:
     file = tmp_path / "progress.json"
     with stop_requests(tmp_path) as stop:
         progress = ProgressFile(file, 100, frames, RecentScores(), stop)
-        if notice is not None:
-            signal.raise_signal(notice)
+        for name in notice:
+            if not hasattr(signal, name):
+                pytest.skip(f"there is no {name} here")
+            signal.raise_signal(getattr(signal, name))
         progress.close()
     assert json.loads(file.read_text())["state"] == state
+
+
+def test_a_run_that_is_being_brought_back_is_no_longer_stopped(tmp_path: Path) -> None:
+    file = tmp_path / "progress.json"
+    stopped = {"state": "stopped", "frames": 8, "frames_per_second": 99.0, "mean_score": 3.0}
+    file.write_text(json.dumps(stopped))
+    with starting(tmp_path):
+        now = json.loads(file.read_text())
+    assert now == {**stopped, "state": "starting", "frames_per_second": None}
+    with pytest.raises(QcadeError, match="no tape"), starting(tmp_path):
+        raise QcadeError("no tape")
+    assert json.loads(file.read_text())["state"] == "starting"
+    with pytest.raises(KeyboardInterrupt), starting(tmp_path):
+        raise KeyboardInterrupt
+    assert json.loads(file.read_text())["state"] == "stopped"
+
+
+@posix
+def test_a_fork_without_its_parents_memory_trains_in_the_background(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert qcade(["train", *QUICK_CATCH, "--out", "run"], capsys).code == 0
+    words = ["fork", "run", "--environments", "4", "--frames", "4000000", "--out", "wider"]
+    detach(words, capsys)
+    wider = Path("wider")
+    wait_until(lambda: len(list_checkpoints(wider / "checkpoints")) > 1)
+    assert qcade("stop wider", capsys).code == 0
+    # And so it does if it was killed before it had a checkpoint of its own.
+    shutil.rmtree(wider / "checkpoints")
+    shutil.copytree("run/checkpoints/000000000800", wider / "checkpoints" / "000000000800")
+    answer = qcade("resume wider --detach", capsys)
+    assert (answer.code, answer.err) == (0, "")
+    wait_until(lambda: len(list_checkpoints(wider / "checkpoints")) > 1)
+
+
+def test_what_keeps_a_run_from_going_on_is_said_before_it_is_in_the_background(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert qcade(["train", *QUICK_CATCH, "--out", "run"], capsys).code == 0
+    recipe = folder / "run" / "recipe.json"
+    recipe.write_text(recipe.read_text().replace('"total_frames": 800', '"total_frames": 8000'))
+    (list_checkpoints(folder / "run" / "checkpoints")[-1] / "model.safetensors").write_bytes(b"")
+    answer = qcade("resume run --detach", capsys)
+    assert answer.code == 2
+    assert "model.safetensors does not match its checksum" in answer.err
 
 
 def test_an_error_is_no_wish_to_stop(tmp_path: Path) -> None:

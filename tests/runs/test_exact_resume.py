@@ -44,7 +44,7 @@ def test_a_run_killed_at_random_instants_ends_like_one_that_was_not(
     answer = qcade([*words, str(tmp_path / "whole")], capsys)
     assert answer.code == 0, answer.err
     chance = random.Random(name)
-    kills = 0
+    kills = hits = 0
     run = tmp_path / "killed"
     while kills < 3:
         process = start_qcade([*words, str(run)], tmp_path)
@@ -58,6 +58,8 @@ def test_a_run_killed_at_random_instants_ends_like_one_that_was_not(
         process.kill()
         process.communicate()
         kills += 1
+        hits += process.returncode != 0
+    assert hits > 0
     answer = qcade([*words, str(run)], capsys)
     assert answer.code == 0, answer.err
     for file in ("tape.bin", "tape.index"):
@@ -107,6 +109,26 @@ def test_a_tape_that_does_not_fit_is_refused_in_one_sentence_and_the_weights_are
     counters = json.loads((after / "state.json").read_text())["counters"]
     assert counters["decisions"] == 1200
     assert counters["updates"] > before["updates"]
+
+
+def test_a_run_whose_only_checkpoint_is_lost_begins_anew_and_loses_no_record(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    assert qcade(f"train catch --frames 160 --compute.threads 1 --out {run}", capsys).code == 0
+    before = {n: (run / n).read_bytes() for n in ("tape.bin", "tape.index", "metrics.jsonl")}
+    only = list_checkpoints(run / "checkpoints")[-1]
+    (only / "model.safetensors").write_bytes(b"")
+    answer = qcade(f"resume {run} --frames 240", capsys)
+    assert answer.code == 2
+    assert "there is none before it" in answer.err
+    shutil.rmtree(only)
+    answer = qcade(f"resume {run}", capsys)
+    assert answer.code == 0, answer.err
+    for name, content in before.items():
+        assert f"{name} belongs to: it is now {name}.aside-1" in " ".join(answer.out.split())
+        assert (run / f"{name}.aside-1").read_bytes() == content
+    assert (run / "tape.bin").read_bytes() == before["tape.bin"]
 
 
 def test_a_damaged_log_is_put_aside_and_a_new_one_begins(

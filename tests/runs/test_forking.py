@@ -74,6 +74,26 @@ def test_forks_that_cannot_be_are_refused(
     assert [p.name for p in tmp_path.iterdir()] == ["parent"]
 
 
+def test_a_fork_from_a_checkpoint_whose_frames_are_gone_starts_with_an_empty_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parent = tmp_path / "parent"
+    words = ["train", *PARENT, "--replay-checkpoint", "frames", "--out", str(parent)]
+    assert qcade(words, capsys).code == 0
+    # As where newer checkpoints need them no longer.
+    _, notes = load_checkpoint(list_checkpoints(parent / "checkpoints")[0])
+    assert isinstance(notes["frames_files"], dict)
+    for name in notes["frames_files"]:
+        (parent / "replay" / name).unlink()
+    monkeypatch.chdir(parent)
+    answer = qcade("fork . --at 320 --frames 480", capsys)
+    assert answer.code == 0, answer.err
+    assert "no longer stored: it starts empty" in " ".join(answer.out.split())
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["parent", "parent-fork-1"]
+    newest = list_checkpoints(tmp_path / "parent-fork-1" / "checkpoints")[-1]
+    assert newest.name == "000000000480"
+
+
 def test_a_fork_may_have_a_larger_memory_of_a_game_that_cannot_be_replayed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+import dataclasses
+import io
+import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+from rich.console import Console
 
+from qcade.recipe import Checkpoints, Compute
+from qcade.recipes import make_recipe
+from qcade.replay.frames import no_actions
 from qcade.runs.checkpoint import list_checkpoints, load_checkpoint
+from qcade.runs.directory import create_run
 from qcade.runs.lock import holder
+from qcade.runs.recorder import Recorder
+from qcade.runs.stopping import stop_requests
+from qcade.training.state import Training
+from qcade.types import TimeStep
 
 from command import TINY_CATCH, start_qcade
 
@@ -33,8 +47,9 @@ def wait_for_checkpoint(run: Path, process: subprocess.Popen[str]) -> Path:
 
 
 @posix
-@pytest.mark.parametrize("notice", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupt_saves_and_says_how_to_go_on(tmp_path: Path, notice: signal.Signals) -> None:
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_an_interrupt_saves_and_says_how_to_go_on(tmp_path: Path, name: str) -> None:
+    notice: signal.Signals = getattr(signal, name)
     process = start_qcade(["train", *LONG_CATCH], tmp_path)
     first = wait_for_checkpoint(tmp_path / "run", process)
     process.send_signal(notice)
@@ -112,6 +127,75 @@ def test_a_full_disk_loses_nothing(small_disk: Path) -> None:
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 0, (out, err)
+
+
+@posix
+def test_a_reader_that_leaves_does_not_end_a_run(tmp_path: Path) -> None:
+    process = start_qcade(["train", *LONG_CATCH], tmp_path)
+    assert process.stdout is not None
+    assert process.stdout.readline()
+    process.stdout.close()
+    first = wait_for_checkpoint(tmp_path / "run", process)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=60) == 0
+    assert process.stderr is not None
+    assert process.stderr.read() == ""
+    process.stderr.close()
+    last = list_checkpoints(tmp_path / "run" / "checkpoints")[-1]
+    assert int(last.name) > int(first.name)
+
+
+@posix
+def test_a_terminal_that_is_closed_takes_nothing_with_it(tmp_path: Path) -> None:
+    ours, theirs = os.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "qcade", "train", *LONG_CATCH],
+        cwd=tmp_path,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    )
+    os.close(theirs)
+    for _ in range(1_200):
+        if list_checkpoints(tmp_path / "run" / "checkpoints"):
+            break
+        time.sleep(0.1)
+    before = json.loads((tmp_path / "run" / "progress.json").read_text())
+    os.close(ours)
+    process.send_signal(signal.SIGHUP)
+    assert process.wait(timeout=60) == 0
+    last = list_checkpoints(tmp_path / "run" / "checkpoints")[-1]
+    assert int(last.name) >= before["frames"]
+    assert json.loads((tmp_path / "run" / "progress.json").read_text())["state"] == "interrupted"
+
+
+def test_where_frames_do_not_fit_any_more_the_weights_still_do(small_disk: Path) -> None:
+    recipe = dataclasses.replace(
+        make_recipe("catch", "catch"),
+        checkpoints=Checkpoints(replay="frames"),
+        compute=Compute(device="cpu", threads=1),
+        total_frames=1_000_000,
+    )
+    directory, training = create_run(small_disk / "run", recipe), Training(recipe)
+    shape = (recipe.environments, *recipe.game.frame_shape)
+    randomness = np.random.default_rng(1)
+    nothing = np.zeros(recipe.environments, np.float32)
+    console = Console(file=io.StringIO())
+    with stop_requests(directory.path) as stop:
+        recorder = Recorder(directory, training, console, {}, stop)
+        for _ in range(1_000):
+            # Noise, which nothing compresses: more than there will be room for.
+            frame = randomness.integers(256, size=shape, dtype=np.uint8)
+            step = TimeStep(frame, nothing, nothing + 1, nothing != 0)
+            training.remember(step, no_actions(recipe.environments))
+        (small_disk / "filler").write_bytes(bytes(270 * 2**20))
+        assert recorder.last_checkpoint() == " --fresh-memory"
+        recorder.close()
+    training.close()
+    _, notes = load_checkpoint(list_checkpoints(directory.checkpoints)[-1])
+    assert "frames_files" not in notes
+    assert list((directory.path / "replay").iterdir()) == []
 
 
 def test_a_disk_that_is_too_small_is_refused(small_disk: Path) -> None:

@@ -13,6 +13,7 @@ from qcade.background.status import RunState, RunStatus, find_runs, status
 from qcade.files.whole import writing_to
 from qcade.runs.directory import open_run
 from qcade.runs.lock import STOP_REQUEST_FILE, being_written, holder
+from qcade.runs.progress_file import PROGRESS_FILE
 from qcade.types import QcadeError
 
 OUTPUT_FILE = "output.log"
@@ -23,17 +24,18 @@ LAST_LINES = 5
 def detach(words: list[str], run_path: Path) -> int:
     """Start `qcade WORDS`, which writes that run, in a process that outlives the terminal.
 
-    Returns its number as soon as it has the run. Raises QcadeError with what it said if it fails
-    before that.
+    Returns its number as soon as it has the run and has loaded what it goes on from. Raises
+    QcadeError with what it said if it fails before that.
     """
     found = holder(run_path)
     if found is not None:
         raise being_written(run_path, found)
     log = run_path / OUTPUT_FILE
+    before = _progress_written(run_path)
     with writing_to(run_path), open(log, "ab") as output:
         said_before = output.tell()
         process = _start([sys.executable, "-m", "qcade", *words], output.fileno())
-    while (found := holder(run_path)) is None:
+    while (found := holder(run_path)) is None or _progress_written(run_path) == before:
         code = process.poll()
         if code:
             raise QcadeError(f"the run did not start: {_last_lines(log, said_before)}")
@@ -120,6 +122,15 @@ def _start(command: list[str], output: int) -> subprocess.Popen[bytes]:
         stderr=subprocess.STDOUT,
         start_new_session=True,
     )
+
+
+def _progress_written(run_path: Path) -> tuple[int, int] | None:
+    """What tells one writing of progress.json from another; None if there is none."""
+    try:
+        found = (run_path / PROGRESS_FILE).stat()
+    except FileNotFoundError:
+        return None
+    return found.st_mtime_ns, found.st_ino
 
 
 def _last_lines(log: Path, from_byte: int) -> str:

@@ -53,7 +53,9 @@ def status(run_path: Path) -> RunStatus:
     is_running = holder(run_path) is not None
     # After the lock: what an ending run writes last is there when the lock is free.
     progress = _progress(run_path)
-    total_frames = int(str(recipe.get("total_frames", 0)))
+    total_frames = recipe.get("total_frames")
+    if not isinstance(total_frames, int):
+        raise QcadeError(f"{directory.recipe_file}: total_frames is no whole number")
     frames = int(_number(progress, "frames") or 0) if is_running else directory.frames()
     rate = _number(progress, "frames_per_second") if is_running else None
     return RunStatus(
@@ -120,12 +122,17 @@ def _state(is_running: bool, frames: int, total_frames: int, progress: dict[str,
 
 
 def _runs_below(folder: Path) -> Iterator[Path]:
-    if (folder / "recipe.json").is_file():
-        yield folder
+    try:
+        is_run = (folder / "recipe.json").is_file()
+        inner = [] if is_run else [each for each in folder.iterdir() if each.is_dir()]
+    except PermissionError:
+        # Somebody else's folder, in which no run of ours is.
         return
-    for inner in sorted(folder.iterdir(), key=_natural_order):
-        if inner.is_dir() and not inner.name.startswith("."):
-            yield from _runs_below(inner)
+    if is_run:
+        yield folder
+    for each in sorted(inner, key=_natural_order):
+        if not each.name.startswith("."):
+            yield from _runs_below(each)
 
 
 def _natural_order(path: Path) -> list[tuple[int, str]]:

@@ -22,17 +22,23 @@ def kept_or_put_aside(path: Path, kept: FilePosition) -> tuple[FilePosition, Pat
     """What can be gone on with: `kept`, or a new file if the old one does not fit it any more.
 
     A file that was cut, changed or lost since the checkpoint must not be gone on with; it is
-    renamed, and its new name is returned.
+    renamed, and its new name is returned, if there is one at all.
     """
     content = path.read_bytes()[: kept.length_bytes] if path.is_file() else b""
     if FilePosition(len(content), zlib.crc32(content)) == kept:
         return kept, None
+    return FilePosition(0, 0), put_aside(path)
+
+
+def put_aside(path: Path) -> Path | None:
+    """Rename a file that must not be gone on with; its new name, or None if there is no file."""
     number = 1
     while (aside := path.with_name(f"{path.name}.aside-{number}")).exists():
         number += 1
-    if path.exists():
-        path.rename(aside)
-    return FilePosition(0, 0), aside
+    if not path.exists():
+        return None
+    path.rename(aside)
+    return aside
 
 
 class AppendedFile:

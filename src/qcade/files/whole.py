@@ -7,10 +7,14 @@ import errno
 import hashlib
 import json
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from qcade.types import JSON, QcadeError
+
+if sys.platform == "darwin":
+    import fcntl
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -47,6 +51,11 @@ def read_json(path: Path) -> dict[str, JSON]:
 
 def flush(descriptor: int) -> None:
     """Bring a file's content to the disk itself."""
+    if sys.platform == "darwin":
+        # There fsync leaves it in the disk's own cache; not every file system can do more.
+        with contextlib.suppress(OSError):
+            fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
+            return
     os.fsync(descriptor)
 
 

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from qcade.files.whole import read_json
-from qcade.playback.recorded_episodes import (
+from qcade.playback.comparing import (
     episode_findings,
     episodes_of,
     score_findings,

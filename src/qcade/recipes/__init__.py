@@ -73,7 +73,8 @@ def import_own(module_name: str) -> ModuleType:
         sys.path.insert(0, "")
     try:
         return importlib.import_module(module_name)
-    except ImportError as error:
+    except (ImportError, TypeError, ValueError) as error:
+        # The latter two for what is no module's name, as ./mine.py.
         raise QcadeError(f'module "{module_name}" cannot be imported: {error}') from error
 
 

@@ -1,1 +1,1 @@
-"""Run directories: what a training run leaves on disk, and how it goes on from there."""
+"""Run directories: what a training leaves on disk, going on from there, judging its agent."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -49,8 +50,7 @@ def save_checkpoint(folder: Path, frames: int, snapshot: Snapshot, notes: dict[s
         write_json(temporary / STATE, state)
         sums: dict[str, JSON] = {n: sha256(temporary / n) for n in (MODEL, LEARNING, STATE)}
         write_json(temporary / CHECKSUMS, sums)
-        if final.exists():
-            shutil.rmtree(final)
+        _drop(final)
         temporary.rename(final)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -80,7 +80,10 @@ def load_weights(path: Path) -> dict[str, Tensor]:
 
 def verify_checkpoint(path: Path) -> None:
     """Compare every file with its checksum; QcadeError naming the first that differs."""
-    advice = "move that folder away to go on from the checkpoint before it"
+    earlier = [other for other in list_checkpoints(path.parent) if other.name < path.name]
+    advice = "there is none before it, so this run can only begin anew, under another --out"
+    if earlier:
+        advice = "move that folder away to go on from the checkpoint before it"
     sums = read_json(path / CHECKSUMS)
     for name in (MODEL, LEARNING, STATE):
         if not (path / name).is_file():
@@ -105,9 +108,19 @@ def prune_checkpoints(folder: Path) -> None:
     best = best_checkpoint(folder)
     for path in found:
         if path not in kept and path != best:
-            shutil.rmtree(path)
+            _drop(path)
     for leftover in folder.glob(".*.tmp"):
         shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _drop(path: Path) -> None:
+    # Under a name that is no checkpoint's first: a kill must not leave half of one.
+    dropped = path.with_name(f".{path.name}.dropped.tmp")
+    shutil.rmtree(dropped, ignore_errors=True)
+    # On Windows a folder that somebody reads stays; the next time finds it again.
+    with contextlib.suppress(OSError):
+        path.rename(dropped)
+    shutil.rmtree(dropped, ignore_errors=True)
 
 
 def best_checkpoint(folder: Path) -> Path | None:

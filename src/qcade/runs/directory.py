@@ -152,6 +152,8 @@ def run_for(folder: Path, recipe: Recipe) -> Path:
 
 def fork_path(parent: Path) -> Path:
     """Where a fork goes by default: beside its parent."""
+    if parent.name in ("", ".."):
+        parent = parent.resolve()
     number = 1
     while (path := parent.with_name(f"{parent.name}-fork-{number}")).exists():
         number += 1

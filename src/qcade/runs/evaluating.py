@@ -48,7 +48,7 @@ def evaluate_run(
         raise QcadeError(f"--seed is {request.seed}; it must be at least 0")
     directory = open_run(run)
     checkpoint = choose_checkpoint(directory, request.checkpoint)
-    agent = load_agent(run, request.checkpoint)
+    agent = load_agent(run, checkpoint.name)
     game = evaluation_game(agent.recipe.game, request.changes)
     now = datetime.datetime.now(datetime.UTC)
     folder = directory.evaluations / f"{checkpoint.name}-{now:%Y%m%dT%H%M%S%f}"

@@ -61,9 +61,13 @@ def film_run(run: Path, request: VideoRequest) -> Film:
     """Play one game with a run's agent and write it as a video."""
     if request.seconds < 1:
         raise QcadeError(f"--seconds is {request.seconds}; it must be at least 1")
+    if not 0.0 <= request.epsilon <= 1.0:
+        raise QcadeError(f"--epsilon is {request.epsilon}; it must be from 0 to 1")
+    if request.seed < 0:
+        raise QcadeError(f"--seed is {request.seed}; it must be at least 0")
     directory = open_run(run)
     checkpoint = choose_checkpoint(directory, request.checkpoint)
-    agent = load_agent(run, request.checkpoint)
+    agent = load_agent(run, checkpoint.name)
     game = agent.recipe.game
     name = f"evaluation-{checkpoint.name}-seed{request.seed}.mp4"
     path = request.out or directory.videos / name

@@ -42,28 +42,47 @@ def fork_run(parent_path: Path, at: str, recipe: Recipe, out: Path) -> Fork:
     _require_fitting(recipe, checkpoint)
     if out.exists():
         raise QcadeError(f"{out} exists already: choose another --out")
-    keeps_memory = _memory_key(before) == _memory_key(recipe)
+    stored = notes.get("frames_files")
+    frames = [parent.path / FOLDER / name for name in stored] if isinstance(stored, dict) else []
+    # Frames are kept of the newest two checkpoints alone.
+    has_frames = all(path.is_file() for path in frames)
+    keeps_memory = _memory_key(before) == _memory_key(recipe) and has_frames
     changed = differences(before, recipe)
     lineage: dict[str, JSON] = {
         "parent": str(parent_path.absolute()),
         "at_frames": int(checkpoint.name),
         "changed": [*changed],
         "forked": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "keeps_memory": keeps_memory,
         "parent_provenance": read_json(parent.path / "provenance.json"),
     }
-    fork = create_run(out, recipe)
+    # Hidden until it is whole: half a fork would be taken for a run.
+    unfinished = out.with_name(f".{out.name}.tmp")
+    shutil.rmtree(unfinished, ignore_errors=True)
     try:
+        fork = create_run(unfinished, recipe)
         with writing_to(out):
             shutil.copytree(checkpoint, fork.checkpoints / checkpoint.name)
-            _copy_logs(parent, fork, notes)
-            write_json(out / "lineage.json", lineage)
+            _copy_logs(parent, fork, notes, [path for path in frames if path.is_file()])
+            write_json(unfinished / "lineage.json", lineage)
+            unfinished.rename(out)
     except BaseException:
-        shutil.rmtree(out, ignore_errors=True)
+        shutil.rmtree(unfinished, ignore_errors=True)
         raise
-    return Fork(fork, changed, keeps_memory)
+    return Fork(RunDirectory(out), changed, keeps_memory)
 
 
-def _copy_logs(parent: RunDirectory, fork: RunDirectory, notes: dict[str, JSON]) -> None:
+def starts_empty(run: RunDirectory, checkpoint: Path) -> bool:
+    """Whether a run is to go on from a checkpoint of its parent's whose memory it cannot have."""
+    if not (run.path / "lineage.json").is_file():
+        return False
+    lineage = read_json(run.path / "lineage.json")
+    return lineage.get("keeps_memory") is False and lineage["at_frames"] == int(checkpoint.name)
+
+
+def _copy_logs(
+    parent: RunDirectory, fork: RunDirectory, notes: dict[str, JSON], frames: list[Path]
+) -> None:
     lengths = {
         "metrics.jsonl": metrics_position(notes).length_bytes,
         f"tensorboard/{SCALARS_FILE}": position_in(notes, "tensorboard").length_bytes,
@@ -76,11 +95,10 @@ def _copy_logs(parent: RunDirectory, fork: RunDirectory, notes: dict[str, JSON])
         if length_bytes:
             with open(parent.path / name, "rb") as file:
                 (fork.path / name).write_bytes(file.read(length_bytes))
-    stored = notes.get("frames_files")
-    if isinstance(stored, dict):
+    if frames:
         (fork.path / FOLDER).mkdir()
-        for name in stored:
-            shutil.copyfile(parent.path / FOLDER / name, fork.path / FOLDER / name)
+    for path in frames:
+        shutil.copyfile(path, fork.path / FOLDER / path.name)
 
 
 def _memory_key(recipe: Recipe) -> tuple[object, ...]:

@@ -5,6 +5,7 @@ Rows are written once, when a checkpoint is made, in files of at most 64 MB befo
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -54,8 +55,10 @@ class FrameStore:
             if name not in needed:
                 del self.checksums[name]
         for path in self.folder.glob("*.lz4"):
+            # On Windows a file that somebody reads stays until the next time.
             if path.name not in needed:
-                path.unlink()
+                with contextlib.suppress(OSError):
+                    path.unlink()
 
 
 def load_rows(folder: Path, files: JSON, ring: FrameRing, next_row: int, opening_row: int) -> None:

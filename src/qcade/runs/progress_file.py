@@ -8,20 +8,22 @@ import os
 import sys
 import time
 from collections import deque
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
+from qcade.files.whole import read_json
 from qcade.runs.stopping import StopRequest
 from qcade.runs.writers import RecentScores
 from qcade.training.events import Advanced, Event
-from qcade.types import JSON
+from qcade.types import JSON, QcadeError
 
 PROGRESS_FILE = "progress.json"
 SECONDS_BETWEEN_WRITES = 2.0
 WRITES_AVERAGED = 16
 """Frames per second are of the last 30 seconds."""
 
-ProgressState = Literal["running", "finished", "stopped", "interrupted"]
+ProgressState = Literal["starting", "running", "finished", "stopped", "interrupted"]
 
 
 class ProgressFile:
@@ -71,10 +73,29 @@ class ProgressFile:
             "mean_score": self._scores.mean,
             "best_score": self._scores.best,
         }
-        temporary = self._path.with_name(f".{self._path.name}.tmp")
-        try:
-            temporary.write_text(json.dumps(content) + "\n")
-            os.replace(temporary, self._path)
-        except OSError:
-            with contextlib.suppress(OSError):
-                temporary.unlink(missing_ok=True)
+        _write(self._path, content)
+
+
+@contextlib.contextmanager
+def starting(run_path: Path) -> Iterator[None]:
+    """Say that a run is being brought back, which may take minutes; nobody stopped it any more."""
+    path = run_path / PROGRESS_FILE
+    with contextlib.suppress(QcadeError):
+        content = read_json(path)
+        _write(path, {**content, "state": "starting", "frames_per_second": None})
+    try:
+        yield
+    except KeyboardInterrupt:
+        with contextlib.suppress(QcadeError):
+            _write(path, {**read_json(path), "state": "stopped"})
+        raise
+
+
+def _write(path: Path, content: JSON) -> None:
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        temporary.write_text(json.dumps(content) + "\n")
+        os.replace(temporary, path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)

@@ -11,6 +11,7 @@ from functools import partial
 from rich.console import Console
 
 from qcade.files.appended import FilePosition, kept_or_put_aside
+from qcade.files.whole import is_disk_full
 from qcade.recipe_json import to_json
 from qcade.runs.checkpoint import prune_checkpoints, save_checkpoint
 from qcade.runs.directory import RunDirectory
@@ -49,11 +50,12 @@ class Recorder:
             ("metrics", directory.metrics_file),
             ("tensorboard", directory.tensorboard / SCALARS_FILE),
         ):
-            kept[log], aside = kept_or_put_aside(path, position_in(notes, log))
-            if aside is not None:
+            position = position_in(notes, log)
+            kept[log], aside = kept_or_put_aside(path, position)
+            if kept[log] != position:
+                was = f"what there was is now {aside.name}, and" if aside else "it is gone, and"
                 console.print(
-                    f"{path.name} is not as the checkpoint left it: what there was is now "
-                    f"{aside.name}, and a new one begins."
+                    f"{path.name} is not as the checkpoint left it: {was} a new one begins."
                 )
         self._metrics = MetricsFile(directory.metrics_file, kept["metrics"])
         self._tensorboard = TensorBoardFile(directory.tensorboard, kept["tensorboard"])
@@ -97,7 +99,22 @@ class Recorder:
                 trouble, self._trouble = self._trouble, None
                 raise trouble
 
-    def checkpoint(self) -> None:
+    def last_checkpoint(self) -> str:
+        """Write a checkpoint where hardly any space is left; the option that a resume then needs.
+
+        Weights come first: if frames do not fit beside them, they are left out.
+        """
+        try:
+            self.checkpoint()
+        except OSError as error:
+            if self._frames is None or not is_disk_full(error):
+                raise
+            self._frames.prune(set().union(*self._files_of_last_two))
+            self.checkpoint(with_frames=False)
+            return " --fresh-memory"
+        return ""
+
+    def checkpoint(self, with_frames: bool = True) -> None:
         """Write a checkpoint of this instant, if there is none yet."""
         if self._saved_frames == self.training.frames:
             return
@@ -115,7 +132,7 @@ class Recorder:
         if self._tape is not None:
             position = self._tape.position
             notes["tape"] = [[*position.tape], [*position.index]]
-        if self._frames is not None:
+        if self._frames is not None and with_frames:
             files = self._frames.save(self.training.ring)
             notes["frames_files"] = files
             self._files_of_last_two.append(set(files))

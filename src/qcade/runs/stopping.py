@@ -1,9 +1,12 @@
-"""Asking a run to save and stop: by Ctrl-C, by SIGTERM, or by a file from another process."""
+"""Asking a run to save and stop: by Ctrl-C, by a signal, or by a file from another process."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
+import stat
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +22,7 @@ class StopRequest:
 
     def __init__(self, run_path: Path) -> None:
         self.is_by_system = False
-        """Whether it came by SIGTERM: a shutdown or a scheduler, and no wish to end the run."""
+        """Whether it came by SIGTERM or SIGHUP: a shutdown, a scheduler, a closed terminal."""
         self._file = run_path / STOP_REQUEST_FILE
         self._made = False
         self._next_look = 0.0
@@ -36,16 +39,37 @@ class StopRequest:
 
     def ask(self, number: int, frame: FrameType | None) -> None:
         """Take a signal as the request; a second interrupt will leave at once."""
-        self.is_by_system = not self._made and number == signal.SIGTERM
+        if number != signal.SIGINT:
+            # A shutdown may give notice twice, and by both signals.
+            self.is_by_system = self.is_by_system or not self._made
+        if number == getattr(signal, "SIGHUP", None):
+            _print_nowhere()
         self._made = True
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def _print_nowhere() -> None:
+    """Nobody reads a terminal that was closed, and writing to it would fail."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            # A closed terminal is a terminal no more, but still no file and no pipe.
+            if stat.S_ISCHR(os.fstat(stream.fileno()).st_mode):
+                os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
+
+
 @contextlib.contextmanager
 def stop_requests(run_path: Path) -> Iterator[StopRequest]:
-    """Let the first interrupt or SIGTERM ask for a stop, and the second interrupt leave at once."""
+    """Let the first interrupt, SIGTERM or SIGHUP ask for a stop; a second interrupt leaves at once.
+
+    SIGHUP, of a terminal that was closed, is left alone where it was to be ignored (nohup).
+    """
     request = StopRequest(run_path)
-    before = {n: signal.signal(n, request.ask) for n in (signal.SIGINT, signal.SIGTERM)}
+    notices = [signal.SIGINT, signal.SIGTERM]
+    if sys.platform != "win32" and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        notices.append(signal.SIGHUP)
+    before = {number: signal.signal(number, request.ask) for number in notices}
     try:
         yield request
     finally:

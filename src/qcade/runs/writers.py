@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections import deque
@@ -147,10 +148,12 @@ class Screen:
 
     def write(self, event: Event) -> None:
         """Show an event if it is time to."""
-        if isinstance(event, EpisodeEnded):
-            self._show_episode(event)
-        elif isinstance(event, Advanced):
-            self._show_progress(event)
+        # A terminal that was closed, or a pipe that nobody reads any more, must not end a run.
+        with contextlib.suppress(OSError):
+            if isinstance(event, EpisodeEnded):
+                self._show_episode(event)
+            elif isinstance(event, Advanced):
+                self._show_progress(event)
 
     def flush(self) -> None:
         """Nothing is held back."""

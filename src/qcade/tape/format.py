@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from qcade.files.appended import AppendedFile, FilePosition
+from qcade.files.appended import put_aside as file_put_aside
 from qcade.training.events import Advanced, EpisodeEnded, Event, Seeding, Started
 from qcade.types import JSON, QcadeError, UInt8Array
 
@@ -152,11 +153,7 @@ class TapeWriter:
 def put_aside(folder: Path) -> None:
     """Rename a tape that does not fit, so that a new one can begin and nothing is lost."""
     for name in (TAPE_FILE, INDEX_FILE):
-        number = 1
-        while (folder / f"{name}.aside-{number}").exists():
-            number += 1
-        if (folder / name).exists():
-            (folder / name).rename(folder / f"{name}.aside-{number}")
+        file_put_aside(folder / name)
 
 
 def read_tape(folder: Path, position: TapePosition | None = None) -> Tape:

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
 from rich.console import Console
 
-from qcade.files.whole import is_disk_full
+from qcade.files.appended import put_aside
+from qcade.files.whole import is_disk_full, writing_to
 from qcade.recipe import Recipe, ReplayRecipe
 from qcade.replay.frames import ring_bytes
 from qcade.runs.checkpoint import list_checkpoints, load_checkpoint
 from qcade.runs.directory import RunDirectory
+from qcade.runs.forking import starts_empty
 from qcade.runs.lock import hold
 from qcade.runs.needs import check_needs
+from qcade.runs.progress_file import starting
 from qcade.runs.recorder import Recorder
 from qcade.runs.resuming import bring_back
 from qcade.runs.stopping import StopRequest, stop_requests
+from qcade.tape.format import INDEX_FILE, TAPE_FILE
 from qcade.training.events import Advanced, CheckpointDue
 from qcade.training.loop import run
 from qcade.training.memory import memory_device
@@ -49,12 +54,17 @@ def _carry_out(
     needs = check_needs(recipe, directory.path)
     resumed = list_checkpoints(directory.checkpoints)
     snapshot, state = load_checkpoint(resumed[-1]) if resumed else (None, {})
+    if not resumed:
+        _put_aside_what_no_checkpoint_knows(directory, console)
+    elif starts_empty(directory, resumed[-1]):
+        fresh_memory = True
     with _reserve(directory.path / ".reserve", needs.checkpoint_bytes) as reserve:
         training = Training(recipe, snapshot)
         if isinstance(recipe, ReplayRecipe):
             console.print(_describe_memory(training), highlight=False)
         if snapshot is not None:
-            bring_back(training, snapshot, state, directory, console, fresh_memory)
+            with starting(directory.path):
+                bring_back(training, snapshot, state, directory, console, fresh_memory)
         recorder = Recorder(directory, training, console, state, stop)
         try:
             for event in run(training):
@@ -68,16 +78,27 @@ def _carry_out(
             if not is_disk_full(error):
                 raise
             reserve.unlink(missing_ok=True)
-            recorder.checkpoint()
+            option = recorder.last_checkpoint()
             raise QcadeError(
                 f"the disk of {directory.path} is full; everything up to frame "
                 f"{training.frames:,} is saved: free some space, then "
-                f"`qcade resume {directory.path}`"
+                f"`qcade resume {directory.path}{option}`"
             ) from error
         finally:
             recorder.close()
             training.close()
         return "complete" if training.frames >= recipe.total_frames else "interrupted"
+
+
+def _put_aside_what_no_checkpoint_knows(directory: RunDirectory, console: Console) -> None:
+    """Keep what was recorded before the first checkpoint, or before somebody took them away."""
+    for path in (directory.metrics_file, directory.path / TAPE_FILE, directory.path / INDEX_FILE):
+        aside = put_aside(path)
+        if aside is not None:
+            console.print(
+                f"There is no checkpoint that {path.name} belongs to: it is now {aside.name}, and "
+                "the run begins anew."
+            )
 
 
 def _describe_memory(training: Training) -> str:
@@ -93,11 +114,11 @@ def _describe_memory(training: Training) -> str:
 @contextlib.contextmanager
 def _reserve(path: Path, size_bytes: int) -> Iterator[Path]:
     """Hold disk space back, so that a full disk still takes the last checkpoint."""
-    with open(path, "wb") as file:
-        block = bytes(2**20)
-        for _ in range(size_bytes // len(block) + 2):
-            file.write(block)
     try:
+        with writing_to(path.parent), open(path, "wb") as file:
+            for _ in range(size_bytes // 2**20 + 2):
+                # Zeros would take no space where the file system compresses.
+                file.write(os.urandom(2**20))
         yield path
     finally:
         path.unlink(missing_ok=True)
