@@ -37,11 +37,16 @@ def curve(run: Path) -> Curve:
     """Read a run's recipe.json and metrics.jsonl."""
     recipe = json.loads((run / "recipe.json").read_text())
     found = Curve(recipe["name"], recipe["seed"], [], [], [], [])
+    earlier_seconds = last_seconds = 0.0
     for line in (run / "metrics.jsonl").read_text().splitlines():
         event = json.loads(line)
+        # Every process counts from 0.
+        if event["seconds"] < last_seconds:
+            earlier_seconds += last_seconds
+        last_seconds = event["seconds"]
         if event["event"] == "episode":
             found.frames.append(event["frames"] / 1e6)
-            found.minutes.append(event["seconds"] / 60)
+            found.minutes.append((earlier_seconds + last_seconds) / 60)
             found.scores.append(event["score"])
             recent = found.scores[-MEAN_OF_GAMES:]
             found.means.append(sum(recent) / len(recent))

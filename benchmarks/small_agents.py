@@ -1,9 +1,10 @@
-"""Three agents for one comparison: equal torso, exploration and budget, other parts.
+"""Three agents for one comparison: equal torso and protocol, other parts.
 
 `qcade train pong --recipe small_agents:small_dqn` and so on, from this folder.
 
-The torso is that of `der`, so that a million frames take minutes on a laptop; epsilon falls over
-60,000 decisions, since no more than 250,000 are made.
+The torso is that of `der`, so that a million frames take minutes on a laptop; epsilon, where there
+is one, falls over 60,000 decisions, since those with a memory make no more than 250,000. The one
+without plays four times as many frames, which takes it little longer.
 """
 
 from __future__ import annotations
