@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from qcade.runs.checkpoint import list_checkpoints
+from qcade.tape.format import read_tape
+from qcade.training import seeding
 
 from command import metrics_without_time, qcade, start_qcade
 
@@ -72,6 +74,29 @@ def test_a_run_killed_at_random_instants_ends_like_one_that_was_not(
     assert one.name == other.name
     for file in ("model.safetensors", "optimizer.safetensors"):
         assert (one / file).read_bytes() == (other / file).read_bytes(), file
+
+
+def test_emulators_that_were_seeded_anew_at_different_rows_are_brought_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # The memory is of the last 36 rows; what leads there begins where the first emulator was
+    # seeded, and until they are seeded themselves the others play something else.
+    monkeypatch.setattr(seeding, "RESEED_PERIOD_ROWS", 200)
+    whole, parted = tmp_path / "whole", tmp_path / "parted"
+    words = (
+        "train breakout --recipe sprint --environments 8 --rollouts.decisions 16 --frames 25600 "
+        "--rollouts.minibatches 2 --rollouts.epochs 1 --checkpoints.period-frames 3200"
+    )
+    assert qcade(f"{words} --out {whole}", capsys).code == 0
+    assert len({s.row for s in read_tape(whole).seedings}) > 8
+    shutil.copytree(whole, parted)
+    shutil.rmtree(list_checkpoints(parted / "checkpoints")[-1])
+    answer = qcade(f"resume {parted}", capsys)
+    assert answer.code == 0, answer.err
+    for file in ("tape.bin", "tape.index"):
+        assert (parted / file).read_bytes() == (whole / file).read_bytes(), file
+    one, other = (list_checkpoints(run / "checkpoints")[-1] for run in (parted, whole))
+    assert (one / "model.safetensors").read_bytes() == (other / "model.safetensors").read_bytes()
 
 
 def test_a_tape_that_does_not_fit_is_refused_in_one_sentence_and_the_weights_are_kept(

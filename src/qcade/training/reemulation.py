@@ -73,7 +73,8 @@ def rebuild(
         training.ring.start_at(oldest_wanted, opening_row)
     start = starting_row(seedings, min(oldest_wanted, next_row - 1))
     tracker = EpisodeTracker(count, start)
-    seeded = {s.environment: s.row for s in seedings if s.row <= start}
+    # Until it is seeded on the way, an emulator plays another game than was recorded.
+    seeded: dict[int, int] = {}
     whole: list[Episode] = []
     for row, step, here in reemulate(training.environments, actions, first_row, seedings, start):
         seeded |= {s.environment: s.row for s in here}
