@@ -15,7 +15,7 @@ from qcade.networks.heads import ScalarHead
 from qcade.networks.q_network import QNetwork
 from qcade.networks.streams import Plain
 from qcade.parts import Algorithm, OptimizerPart, TargetNetwork
-from qcade.types import Batch
+from qcade.types import Batch, QcadeError
 
 from learners import (
     ACTIONS,
@@ -212,3 +212,14 @@ def test_every_weight_keeps_its_own_moments_when_weight_decay_comes_or_goes(
         for name, slot in before.optimizer.state[one].items():
             assert torch.equal(after.optimizer.state[other][name], slot)
     after.update(batch_of(9))
+
+
+def test_moments_of_other_weights_are_refused() -> None:
+    learner = learner_of(optimizer=Adam())
+    learner.update(batch_of(1))
+    saved = learner.tensors()
+    for name in ("exp_avg", "exp_avg_sq"):
+        one, other = (f"optimizer.{index}.{name}" for index in (0, 1))
+        saved[one], saved[other] = saved[other], saved[one]
+    with pytest.raises(QcadeError, match=r"optimizer\.0\.exp_avg is"):
+        learner_of(optimizer=Adam()).restore(saved, updates=1)

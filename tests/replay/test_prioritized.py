@@ -11,6 +11,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from qcade.replay.prioritized import Prioritized
+from qcade.types import Progress
+
 from memories import (
     END,
     MIDDLE,
@@ -24,8 +27,6 @@ from memories import (
     teach,
     weights_in,
 )
-from qcade.replay.prioritized import Prioritized
-from qcade.types import Progress
 
 
 @pytest.mark.parametrize("rows", [40, 13], ids=["before wrap-around", "after it"])

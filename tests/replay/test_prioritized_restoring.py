@@ -5,6 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from qcade.replay.prioritized import PrioritizedSampler
+from qcade.replay.samplers import UniformSampler
+
 from memories import (
     MIDDLE,
     START,
@@ -16,8 +19,6 @@ from memories import (
     teach,
     weights_in,
 )
-from qcade.replay.prioritized import PrioritizedSampler
-from qcade.replay.samplers import UniformSampler
 
 
 @pytest.mark.parametrize("refilled", [False, True], ids=["the same ring", "a refilled ring"])

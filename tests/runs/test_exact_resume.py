@@ -146,7 +146,7 @@ def test_a_run_whose_only_checkpoint_is_lost_begins_anew_and_loses_no_record(
     (only / "model.safetensors").write_bytes(b"")
     answer = qcade(f"resume {run} --frames 240", capsys)
     assert answer.code == 2
-    assert "there is none before it" in answer.err
+    assert "there is no other, so this run can only begin anew" in answer.err
     shutil.rmtree(only)
     answer = qcade(f"resume {run}", capsys)
     assert answer.code == 0, answer.err

@@ -111,3 +111,20 @@ def test_a_fork_may_have_a_larger_memory_of_a_game_that_cannot_be_replayed(
         updates.append(json.loads((newest / "state.json").read_text())["counters"]["updates"])
     # The memory is full, so learning goes on at once.
     assert updates[1] - updates[0] == (420 - 300) / 4
+
+
+def test_a_fork_may_store_frames_that_its_parent_did_not(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parent, fork = tmp_path / "parent", tmp_path / "fork"
+    words = ["train", *PARENT, "--replay.capacity", "400", "--out", str(parent)]
+    assert qcade(words, capsys).code == 0
+    # The tape brings the memory back; from then on all of it is stored.
+    words = ["fork", str(parent), "--at", "320", "--checkpoints.replay", "frames"]
+    answer = qcade([*words, "--out", str(fork)], capsys)
+    assert (answer.code, "empty" in answer.out) == (0, False), answer.err
+    for run in (parent, fork):
+        answer = qcade(f"resume {run} --frames 960", capsys)
+        assert answer.code == 0, answer.err
+    one, other = (list_checkpoints(run / "checkpoints")[-1] for run in (parent, fork))
+    assert (one / "model.safetensors").read_bytes() == (other / "model.safetensors").read_bytes()

@@ -17,7 +17,8 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from qcade.recipe import Checkpoints, Compute
+from qcade.games.gymnasium import GymnasiumGame
+from qcade.recipe import Compute
 from qcade.recipes import make_recipe
 from qcade.replay.frames import no_actions
 from qcade.runs.checkpoint import list_checkpoints, load_checkpoint
@@ -173,7 +174,7 @@ def test_a_terminal_that_is_closed_takes_nothing_with_it(tmp_path: Path) -> None
 def test_where_frames_do_not_fit_any_more_the_weights_still_do(small_disk: Path) -> None:
     recipe = dataclasses.replace(
         make_recipe("catch", "catch"),
-        checkpoints=Checkpoints(replay="frames"),
+        game=GymnasiumGame(),
         compute=Compute(device="cpu", threads=1),
         total_frames=1_000_000,
     )

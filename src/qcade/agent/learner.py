@@ -9,7 +9,7 @@ from qcade.agent.capturable import fill_state, make_capturable, state_tensors
 from qcade.machine import Hardware
 from qcade.networks.q_network import QNetwork
 from qcade.parts import Algorithm, HasQValues, OptimizerPart, Resets, TargetNetwork
-from qcade.types import Batch, Loss, Progress
+from qcade.types import Batch, Loss, Progress, QcadeError
 
 
 class Learner:
@@ -117,7 +117,9 @@ class Learner:
         return tensors
 
     def restore(self, tensors: dict[str, Tensor], updates: int) -> None:
-        """Take back what `tensors` gave; KeyError or RuntimeError if it is of another network.
+        """Take back what `tensors` gave.
+
+        RuntimeError if its target network is another, QcadeError if its optimizer's state is.
 
         The online network has its weights already: where it is its own target, they stay.
         """
@@ -136,7 +138,14 @@ class Learner:
         for key, value in tensors.items():
             if key.startswith("optimizer."):
                 _, index, name = key.split(".")
-                slots.setdefault(place[parameters[int(index)]], {})[name] = value.clone()
+                parameter = parameters[int(index)]
+                if value.ndim and value.shape != parameter.shape:
+                    raise QcadeError(
+                        f"the checkpoint's {key} is {tuple(value.shape)}, not "
+                        f"{tuple(parameter.shape)}: use the version of qcade that wrote it (see "
+                        "provenance.json)"
+                    )
+                slots.setdefault(place[parameter], {})[name] = value.clone()
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": slots, "param_groups": groups})
         self.updates = updates

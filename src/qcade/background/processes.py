@@ -106,20 +106,16 @@ def what_next(run: RunStatus) -> str:
 
 
 def _start(command: list[str], output: int) -> subprocess.Popen[bytes]:
+    flags = 0
     if sys.platform == "win32":
         flags = subprocess.DETACHED_PROCESS | subprocess.CREATE_NEW_PROCESS_GROUP
-        return subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            creationflags=flags,
-        )
     return subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=subprocess.STDOUT,
+        # Each of the two says nothing on the other system.
+        creationflags=flags,
         start_new_session=True,
     )
 

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from qcade.files.whole import read_json
 from qcade.playback.comparing import (
@@ -33,6 +31,7 @@ from qcade.runs.frame_store import FOLDER
 from qcade.runs.lock import holder
 from qcade.tape.format import INDEX_FILE, TAPE_FILE, RecordedEpisode, Tape, read_tape
 from qcade.tape.playing_again import PlayedAgain, as_recorded, end_row, play_again
+from qcade.tape.progress import showing_progress
 from qcade.types import JSON, QcadeError
 
 
@@ -108,13 +107,13 @@ def verify_run(path: Path, console: Console) -> Verification:
         return found
     own = [state for state in states if state.next_row > tape.first_row]
     settled_row = max((state.next_row - 1 for state in own), default=tape.first_row)
-    with _progress_bar(console, len(tape.actions)) as bar:
+    with showing_progress(console, len(tape.actions)) as progress:
         played = play_again(
             recipe,
             tape,
             {state.next_row - 1 for state in own},
             settled_row,
-            lambda rows, of: bar.update(bar.task_ids[0], completed=rows, total=of),
+            progress,
             forked_frames,
         )
     found.episodes, found.decisions = len(played.episodes), played.decisions
@@ -236,18 +235,3 @@ def _content(path: Path) -> bytes | None:
         return path.read_bytes()
     except OSError:
         return None
-
-
-@contextmanager
-def _progress_bar(console: Console, rows: int) -> Iterator[Progress]:
-    with Progress(
-        TextColumn("playing the tape again"),
-        BarColumn(bar_width=24),
-        TextColumn("{task.completed:,.0f} of {task.total:,.0f} rows"),
-        TimeRemainingColumn(),
-        console=console,
-        disable=not console.is_terminal,
-        transient=True,
-    ) as bar:
-        bar.add_task("", total=rows)
-        yield bar

@@ -80,10 +80,9 @@ def load_weights(path: Path) -> dict[str, Tensor]:
 
 def verify_checkpoint(path: Path) -> None:
     """Compare every file with its checksum; QcadeError naming the first that differs."""
-    earlier = [other for other in list_checkpoints(path.parent) if other.name < path.name]
-    advice = "there is none before it, so this run can only begin anew, under another --out"
-    if earlier:
-        advice = "move that folder away to go on from the checkpoint before it"
+    advice = "move that folder away to go on from the newest that is left"
+    if list_checkpoints(path.parent) == [path]:
+        advice = "there is no other, so this run can only begin anew, under another --out"
     sums = read_json(path / CHECKSUMS)
     for name in (MODEL, LEARNING, STATE):
         if not (path / name).is_file():

@@ -11,13 +11,14 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress
 
+from qcade.checks import check_value
 from qcade.evaluation import environments_for, evaluate, evaluation_game
 from qcade.files.whole import write_json, writing_to
 from qcade.parts import Game
 from qcade.runs.directory import open_run
 from qcade.runs.loading import choose_checkpoint, load_agent
 from qcade.tape.format import TapeWriter
-from qcade.types import JSON, QcadeError
+from qcade.types import JSON, Count, Positive, Probability
 
 
 @dataclass(frozen=True)
@@ -40,12 +41,9 @@ def evaluate_run(
     run: Path, request: EvaluationRequest, quiet: bool, console: Console
 ) -> tuple[dict[str, JSON], Path]:
     """Evaluate, write the result into the run's folder, and return both."""
-    if request.episodes < 1:
-        raise QcadeError(f"--episodes is {request.episodes}; it must be at least 1")
-    if not 0.0 <= request.epsilon <= 1.0:
-        raise QcadeError(f"--epsilon is {request.epsilon}; it must be from 0 to 1")
-    if request.seed < 0:
-        raise QcadeError(f"--seed is {request.seed}; it must be at least 0")
+    check_value(request.episodes, Positive, "--episodes")
+    check_value(request.epsilon, Probability, "--epsilon")
+    check_value(request.seed, Count, "--seed")
     directory = open_run(run)
     checkpoint = choose_checkpoint(directory, request.checkpoint)
     agent = load_agent(run, checkpoint.name)

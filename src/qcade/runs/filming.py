@@ -9,12 +9,13 @@ import numpy as np
 
 from qcade.agent.actor import Actor
 from qcade.agent.agent import Agent
+from qcade.checks import check_value
 from qcade.games.seeds import environment_seeds
 from qcade.replay.frames import FrameRing, no_actions
 from qcade.runs.directory import open_run
 from qcade.runs.loading import choose_checkpoint, load_agent
 from qcade.training.episodes import EpisodeTracker
-from qcade.types import FloatArray, QcadeError
+from qcade.types import Count, FloatArray, Positive, Probability
 from qcade.video import VideoFile, enlarge, figures_strip, video_format
 
 
@@ -59,12 +60,9 @@ class PlayedGame:
 
 def film_run(run: Path, request: VideoRequest) -> Film:
     """Play one game with a run's agent and write it as a video."""
-    if request.seconds < 1:
-        raise QcadeError(f"--seconds is {request.seconds}; it must be at least 1")
-    if not 0.0 <= request.epsilon <= 1.0:
-        raise QcadeError(f"--epsilon is {request.epsilon}; it must be from 0 to 1")
-    if request.seed < 0:
-        raise QcadeError(f"--seed is {request.seed}; it must be at least 0")
+    check_value(request.seconds, Positive, "--seconds")
+    check_value(request.epsilon, Probability, "--epsilon")
+    check_value(request.seed, Count, "--seed")
     directory = open_run(run)
     checkpoint = choose_checkpoint(directory, request.checkpoint)
     agent = load_agent(run, checkpoint.name)

@@ -44,9 +44,11 @@ def fork_run(parent_path: Path, at: str, recipe: Recipe, out: Path) -> Fork:
         raise QcadeError(f"{out} exists already: choose another --out")
     stored = notes.get("frames_files")
     frames = [parent.path / FOLDER / name for name in stored] if isinstance(stored, dict) else []
-    # Frames are kept of the newest two checkpoints alone.
-    has_frames = all(path.is_file() for path in frames)
-    keeps_memory = _memory_key(before) == _memory_key(recipe) and has_frames
+    # Frames are kept of the newest two checkpoints alone, the tape is kept of all.
+    has_memory = recipe.game.is_replayable
+    if frames and recipe.stores_frames:
+        has_memory = all(path.is_file() for path in frames)
+    keeps_memory = _memory_key(before) == _memory_key(recipe) and has_memory
     changed = differences(before, recipe)
     lineage: dict[str, JSON] = {
         "parent": str(parent_path.absolute()),

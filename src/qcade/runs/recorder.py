@@ -79,7 +79,7 @@ class Recorder:
             stored = dict(files) if isinstance(files, dict) else {}
             self._frames = FrameStore(
                 directory.path / FOLDER,
-                training.next_row,
+                training.next_row if stored else training.ring.oldest_row,
                 {name: str(sha) for name, sha in stored.items()},
             )
             self._files_of_last_two: deque[set[str]] = deque([set(stored)], maxlen=2)
@@ -111,7 +111,7 @@ class Recorder:
                 raise
             self._frames.prune(set().union(*self._files_of_last_two))
             self.checkpoint(with_frames=False)
-            return " --fresh-memory"
+            return "" if self.training.recipe.game.is_replayable else " --fresh-memory"
         return ""
 
     def checkpoint(self, with_frames: bool = True) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from qcade.recipe import ReplayRecipe
+from qcade.recipe import Recipe, ReplayRecipe
 from qcade.runs.directory import RunDirectory
 from qcade.runs.frame_store import FOLDER, load_rows
 from qcade.runs.recorder import metrics_position, tape_position
-from qcade.tape.format import Tape, put_aside, read_tape
+from qcade.tape.format import Tape, put_tape_aside, read_tape
+from qcade.tape.progress import showing_progress
 from qcade.training.episodes import Episode
 from qcade.training.reemulation import rebuild
 from qcade.training.state import Snapshot, Training
@@ -32,14 +32,12 @@ def bring_back(
     """
     metrics_position(notes)
     if fresh_memory:
-        put_aside(directory.path)
+        put_tape_aside(directory.path)
         notes.pop("tape", None)
-        console.print("Going on with an empty memory and new games, as asked.")
+        console.print("Going on with an empty memory and new games.")
         return
     try:
-        # A rollout is of one game; new games begin a new one.
-        of_use = isinstance(training.recipe, ReplayRecipe) or training.recipe.game.is_replayable
-        if training.recipe.stores_frames and of_use:
+        if _takes_stored_frames(training.recipe, notes):
             counters = {
                 name: int(str(snapshot.counters[name])) for name in ("next_row", "opening_row")
             }
@@ -49,23 +47,9 @@ def bring_back(
             return
         tape = read_tape(directory.path, tape_position(notes))
         _require_same_game(tape, training)
-        with Progress(
-            TextColumn("playing the tape again"),
-            BarColumn(bar_width=24),
-            TextColumn("{task.completed:,.0f} of {task.total:,.0f} rows"),
-            TimeRemainingColumn(),
-            console=console,
-            disable=not console.is_terminal,
-            transient=True,
-        ) as bar:
-            task = bar.add_task("", total=len(tape.actions))
+        with showing_progress(console, len(tape.actions)) as progress:
             ended = rebuild(
-                training,
-                snapshot,
-                tape.actions,
-                tape.first_row,
-                tape.seedings,
-                lambda rows, of: bar.update(task, completed=rows, total=of),
+                training, snapshot, tape.actions, tape.first_row, tape.seedings, progress
             )
         _require_recorded(tape, ended)
     except QcadeError as error:
@@ -73,6 +57,14 @@ def bring_back(
             f"{error}; to go on with the weights but an empty memory: "
             f"qcade resume {directory.path} --fresh-memory"
         ) from error
+
+
+def _takes_stored_frames(recipe: Recipe, notes: dict[str, JSON]) -> bool:
+    if recipe.game.is_replayable:
+        # The tape has them too, as after a fork that stores them from now on.
+        return recipe.stores_frames and "frames_files" in notes
+    # A rollout is of one game; new games begin a new one.
+    return isinstance(recipe, ReplayRecipe)
 
 
 def _require_same_game(tape: Tape, training: Training) -> None:

@@ -16,8 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from qcade.files.appended import AppendedFile, FilePosition
-from qcade.files.appended import put_aside as file_put_aside
+from qcade.files.appended import AppendedFile, FilePosition, put_aside
 from qcade.training.events import Advanced, EpisodeEnded, Event, Seeding, Started
 from qcade.types import JSON, QcadeError, UInt8Array
 
@@ -150,10 +149,10 @@ class TapeWriter:
         self._index.append(json.dumps(line).encode() + b"\n")
 
 
-def put_aside(folder: Path) -> None:
+def put_tape_aside(folder: Path) -> None:
     """Rename a tape that does not fit, so that a new one can begin and nothing is lost."""
     for name in (TAPE_FILE, INDEX_FILE):
-        file_put_aside(folder / name)
+        put_aside(folder / name)
 
 
 def read_tape(folder: Path, position: TapePosition | None = None) -> Tape:

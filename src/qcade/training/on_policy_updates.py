@@ -159,5 +159,6 @@ class OnPolicyUpdates:
         rollouts = self.recipe.rollouts
         cuts = [rollouts.decisions, rollouts.epochs, rollouts.minibatches, rollouts.overlap]
         if self.launcher.most_steps > 1:
+            # Padded minibatches, with weights, are no minibatches of a processor's run.
             cuts.append(self.launcher.most_steps)
         return torch.tensor(cuts, dtype=torch.int64)
