@@ -44,6 +44,7 @@ def edited(path: str, value: object) -> dict[str, Any]:
     *parents, name = path.split(".")
     part = data
     for parent in parents:
+        part[parent] = part[parent] or {}
         part = part[parent]
     part[name] = value
     return data
@@ -57,6 +58,13 @@ def refusal(data: Any) -> str:
     with pytest.raises(QcadeError) as caught:
         from_json(data)
     return str(caught.value)
+
+
+NOT_KINDS: list[object] = [
+    *("", "qcade", "qcade:", ":A", "qcade..x:A", "qcade.\0:A", "../x:A", "a" * 500 + ":A"),
+    *(["qcade.algorithms.dqn:DQN"], 5, {}, True),
+]
+"""What a kind may not even look like."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,9 +116,14 @@ def test_fields_that_are_left_out_take_their_defaults() -> None:
         ("replay.capcity", 5, "capacity"),
         ("algorithm.streams.hiden", 5, "hidden"),
         # Wrong types.
-        ("replay.capacity", 1e6, "expected int"),
-        ("replay.n_step", True, "expected int"),
-        ("replay.gamma", float("nan"), "expected float"),
+        ("replay.capacity", 1e6, "expected a whole number"),
+        ("replay.n_step", True, "expected a whole number"),
+        ("replay.gamma", float("nan"), "a finite number"),
+        ("replay.gamma", {}, "expected a number"),
+        ("replay.n_step", {"kind": "qcade.agent.optimizers:Adam"}, "expected a whole number"),
+        ("replay.gamma", [0.9], "[0.9]; expected a number"),
+        ("compute.graphs", {}, "expected true or false"),
+        ("name", {}, "expected text"),
         ("replay", 5, "expected Replay"),
         ("algorithm", None, "expected Algorithm"),
         ("algorithm.error", "absolute", "one of huber, squared"),
@@ -128,6 +141,11 @@ def test_fields_that_are_left_out_take_their_defaults() -> None:
         ("algorithm.kind", "qcade.types:Algorithm", "cannot be used there"),
         ("game.kind", "qcade.cli:main", "cannot be used there"),
         ("algorithm.streams.kind", "nowhere_at_all:Streams", "--import nowhere_at_all"),
+        ("resets.kind", "qcade.parts:Resets", "cannot be used there"),
+        ("resets.kind", "qcade.agent.optimizers:Adam", "cannot be used there"),
+        ("torso.kind", "qcade.parts:Torso", "cannot be used there"),
+        ("torso.kind", "qcade.__main__:main", "unknown kind"),
+        *(("torso.kind", kind, "package.module:Class") for kind in NOT_KINDS),
         # Types that a part cannot even be made of.
         ("game.game", 5, "expected text"),
         ("game", {"kind": "qcade.games.random_skip:RandomSkipAtari", "frame_skip": 4}, "2 values"),
@@ -140,6 +158,22 @@ def test_errors_name_the_dotted_path(path: str, value: object, also: str) -> Non
     text = refusal(edited(path, value))
     assert path.removesuffix(".kind") in text
     assert also in text
+
+
+def test_a_recipe_cannot_be_of_an_abstract_kind() -> None:
+    for kind in ("qcade.recipe:Recipe", "qcade.agent.optimizers:Adam", "qcade.cli:main"):
+        assert "recipe is of kind" in refusal(edited("kind", kind))
+
+
+def test_parts_without_end_are_refused() -> None:
+    kind = "qcade.networks.torsos.renormalized:Renormalized"
+    torso: dict[str, Any] = {"kind": kind}
+    for _ in range(100_000):
+        torso = {"kind": kind, "torso": torso}
+    assert "too many parts inside of each other" in refusal(edited("torso", torso))
+    # Taken apart by hand: Python's own way of freeing it may run out of stack.
+    while torso:
+        torso = torso.pop("torso", {})
 
 
 @pytest.mark.parametrize("name", ["name", "game", "algorithm", "target"])

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
 import types
 import typing
 from collections.abc import Iterable
 from typing import Any, Literal
 
-from qcade.types import QcadeError, Range
+from qcade.types import LARGEST_FLOAT, LARGEST_WHOLE_NUMBER, Above, QcadeError, Range
+
+MOST_CHARACTERS_SHOWN = 60
+MOST_DIGITS_SHOWN = 40
 
 
 def check_part(part: Any, path: str = "") -> None:
@@ -24,40 +28,130 @@ def check_part(part: Any, path: str = "") -> None:
         check_value(value, hints[item.name], where)
         if dataclasses.is_dataclass(value):
             check_part(value, where)
+    for item in dataclasses.fields(part):
+        for note in _notes(hints[item.name]):
+            if isinstance(note, Above):
+                _check_above(part, item.name, note.field, path)
 
 
 def check_value(value: Any, hint: Any, where: str) -> None:
-    """Raise QcadeError if a value is not of its field's type, or beyond its bounds."""
+    """Raise QcadeError if a value is not of its field's type, or beyond its bounds.
+
+    Numbers must be finite; where an annotation has no bounds, those of the number's type hold.
+    """
     origin, choices = typing.get_origin(hint), typing.get_args(hint)
     if origin is typing.Annotated:
-        check_value(value, choices[0], where)
-        for bounds in choices[1:]:
-            if isinstance(bounds, Range) and not bounds.low <= value <= bounds.high:
-                raise QcadeError(f"{where} is {value}; it must be {_range_phrase(bounds)}")
+        ranges = [note for note in choices[1:] if isinstance(note, Range)]
+        if not ranges or not _is_number(value):
+            check_value(value, choices[0], where)
+            return
+        _require_type(value, choices[0], where)
+        for bounds in ranges:
+            _check_bounds(value, bounds, choices[0], where)
     elif origin in (typing.Union, types.UnionType):
         fitting = [choice for choice in choices if _is_of_type(value, choice)]
         if not fitting:
-            raise QcadeError(f"{where} is {value!r}; expected {_phrase(hint)}")
+            raise QcadeError(f"{where} is {shown_value(value)}; expected {_phrase(hint)}")
         check_value(value, fitting[0], where)
     elif origin is tuple:
-        if not isinstance(value, tuple) or len(value) != len(choices):
-            raise QcadeError(f"{where} is {value!r}; expected {len(choices)} values")
-        for position, (one, choice) in enumerate(zip(value, choices, strict=True)):
-            check_value(one, choice, f"{where}[{position}]")
-    elif not _is_of_type(value, hint):
-        raise QcadeError(f"{where} is {value!r}; expected {_phrase(hint)}")
+        _check_tuple(value, choices, where)
+    else:
+        _require_type(value, hint, where)
+        if hint in (int, float):
+            _check_bounds(value, Range(), hint, where)
+
+
+def number_or_none(value: Any) -> float | None:
+    """A JSON value as a float; None for anything but a number that can be computed with."""
+    return float(value) if _is_number(value) and abs(value) <= LARGEST_FLOAT else None
+
+
+def shown_value(value: Any) -> str:
+    """A value as an error message shows it, however large it is."""
+    if isinstance(value, int) and value.bit_length() > 3 * MOST_DIGITS_SHOWN:
+        digits = math.ceil(value.bit_length() * math.log10(2))
+        return f"a whole number of about {digits:,} digits"
+    cut = MOST_CHARACTERS_SHOWN
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):
+        text = f"an odd {type(value).__name__}"
+    return text if len(text) <= cut else f"{text[:cut]}..."
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """A phrase that names the known words nearest to `word`, for error messages."""
+    known = sorted(known)
+    close = difflib.get_close_matches(word, known, n=3, cutoff=0.5)
+    return "did you mean " + " or ".join(close) + "?" if close else "known: " + ", ".join(known)
+
+
+def _check_tuple(value: Any, choices: tuple[Any, ...], where: str) -> None:
+    is_variadic = len(choices) == 2 and choices[1] is Ellipsis
+    if not isinstance(value, tuple):
+        wanted = "a list of values" if is_variadic else f"{len(choices)} values"
+        raise QcadeError(f"{where} is {shown_value(value)}; expected {wanted}")
+    if is_variadic:
+        choices = (choices[0],) * len(value)
+    if len(value) != len(choices):
+        raise QcadeError(f"{where} has {len(value)} values; expected {len(choices)} values")
+    for position, (one, choice) in enumerate(zip(value, choices, strict=True)):
+        check_value(one, choice, f"{where}[{position}]")
+
+
+def _check_bounds(value: float, bounds: Range, hint: Any, where: str) -> None:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise QcadeError(f"{where} is {value}; it must be a finite number")
+    takes_fractions = _is_of_type(0.5, hint)
+    largest = LARGEST_FLOAT if takes_fractions else LARGEST_WHOLE_NUMBER
+    low = -largest if bounds.low is None else bounds.low
+    high = largest if bounds.high is None else bounds.high
+    if low <= value <= high:
+        return
+    if takes_fractions and None not in bounds:
+        raise QcadeError(f"{where} is {shown_value(value)}; it must be from {low:g} to {high:g}")
+    phrase = f"at least {_bound(low)}" if value < low else f"at most {_bound(high)}"
+    raise QcadeError(f"{where} is {shown_value(value)}; it must be {phrase}")
+
+
+def _check_above(part: Any, name: str, other: str, path: str) -> None:
+    high, low = getattr(part, name), getattr(part, other)
+    if high > low:
+        return
+    prefix = f"{path}." if path else ""
+    raise QcadeError(
+        f"{prefix}{name} is {shown_value(high)}; it must be greater than {prefix}{other}, which is "
+        f"{shown_value(low)}"
+    )
+
+
+def _notes(hint: Any) -> tuple[Any, ...]:
+    return typing.get_args(hint)[1:] if typing.get_origin(hint) is typing.Annotated else ()
+
+
+def _require_type(value: Any, hint: Any, where: str) -> None:
+    if not _is_of_type(value, hint):
+        raise QcadeError(f"{where} is {shown_value(value)}; expected {_phrase(hint)}")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _is_of_type(value: Any, hint: Any) -> bool:
-    origin = typing.get_origin(hint)
+    origin, choices = typing.get_origin(hint), typing.get_args(hint)
     if origin is typing.Annotated:
-        return _is_of_type(value, typing.get_args(hint)[0])
+        return _is_of_type(value, choices[0])
+    if origin in (typing.Union, types.UnionType):
+        return any(_is_of_type(value, choice) for choice in choices)
     if origin is Literal:
-        return value in typing.get_args(hint)
+        return any(isinstance(value, type(c)) and value == c for c in choices)
+    if hint is Any:
+        return True
     if hint is float:
-        return isinstance(value, (int, float)) and not isinstance(value, bool) and value == value
+        return _is_number(value)
     if hint is int:
-        return isinstance(value, int) and not isinstance(value, bool)
+        return _is_number(value) and isinstance(value, int)
     return isinstance(value, origin or hint)
 
 
@@ -69,17 +163,21 @@ def _phrase(hint: Any) -> str:
         return "one of " + ", ".join(str(choice) for choice in choices)
     if origin in (typing.Union, types.UnionType):
         return " or ".join(_phrase(choice) for choice in choices)
-    return {"NoneType": "none", "str": "text"}.get(hint.__name__, str(hint.__name__))
+    plain = {
+        "int": "a whole number",
+        "float": "a number",
+        "bool": "true or false",
+        "str": "text",
+        "tuple": "a list",
+        "NoneType": "none",
+    }
+    name = str((origin or hint).__name__)
+    return plain.get(name, name)
 
 
-def _range_phrase(bounds: Range) -> str:
-    if bounds.high == float("inf"):
-        return f"at least {bounds.low:g}"
-    return f"from {bounds.low:g} to {bounds.high:g}"
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """A phrase that names the known words nearest to `word`, for error messages."""
-    known = sorted(known)
-    close = difflib.get_close_matches(word, known, n=3, cutoff=0.5)
-    return "did you mean " + " or ".join(close) + "?" if close else "known: " + ", ".join(known)
+def _bound(bound: float) -> str:
+    if not isinstance(bound, int):
+        return f"{bound:g}"
+    if bound.bit_length() > 64:
+        return f"a number of {len(str(bound)) - 1:,} digits"
+    return f"{bound:,}"

@@ -71,6 +71,14 @@ class Environments(Protocol):
         ...
 
 
+class FilmedEnvironments(Environments, Protocol):
+    """One environment that can be looked at while it is played."""
+
+    def picture(self) -> UInt8Array:
+        """What a person sees now: uint8 [height, width, 3]."""
+        ...
+
+
 def always(step: int) -> bool:
     """Show every step of a film."""
     return True
@@ -120,6 +128,17 @@ class Game(abc.ABC):
         `actions` are all that were sent from then on, those that were ignored because an episode
         opened included. Steps are numbered from 0; those not shown come without pictures, sooner.
         """
+
+    def open_filmed(self, seed: int) -> FilmedEnvironments | None:
+        """Start the first environment of `open(1, seed)`, rendering; None where `film` is enough.
+
+        For games that cannot be replayed, which can only be filmed while they are played.
+        """
+        return None
+
+    def capped(self) -> Game:
+        """The same game with an end to every episode, where nothing else ends them."""
+        return self
 
     @abc.abstractmethod
     def protocol(self) -> dict[str, JSON]:

@@ -20,7 +20,21 @@ from qcade.parts import (
     Torso,
 )
 from qcade.replay.samplers import Uniform
-from qcade.types import Count, Positive, Probability, Progress, QcadeError
+from qcade.types import (
+    BatchSize,
+    Count,
+    EnvironmentCount,
+    Positive,
+    Probability,
+    Progress,
+    QcadeError,
+    Repetitions,
+    RolloutDecisions,
+    Seed,
+    StackedFrames,
+    StepsAhead,
+    ThreadCount,
+)
 
 
 @dataclass(frozen=True)
@@ -31,7 +45,7 @@ class Horizon:
     in BBF (Schwarzer et al. 2023).
     """
 
-    start_n_step: Positive = 10
+    start_n_step: StepsAhead = 10
     """Rewards summed before bootstrapping, right after a reset."""
     start_gamma: Probability = 0.97
     """Discount of one decision, right after a reset."""
@@ -49,7 +63,7 @@ class Replay:
     """How frames lie: raw where the updates run, or compressed in host memory, some ten times
     smaller and a little slower; auto is raw if that fits. No bit of a run on a processor depends on
     it; a GPU rounds otherwise, since compressed frames keep it from using graphs."""
-    n_step: Positive = 1
+    n_step: StepsAhead = 1
     """Rewards summed before bootstrapping."""
     gamma: Probability = 0.99
     """Discount of one decision."""
@@ -74,9 +88,9 @@ class Updates:
     """Emulator frames of experience that must be in memory before the first update."""
     period_decisions: Positive = 4
     """Decisions between updates: `per_period` updates for every so many."""
-    per_period: Positive = 1
+    per_period: Repetitions = 1
     """Updates at the end of each period; more than 1 where decisions are scarce."""
-    batch_size: Positive = 32
+    batch_size: BatchSize = 32
     """Transitions an update."""
 
 
@@ -84,9 +98,9 @@ class Updates:
 class Rollouts:
     """What an on-policy learner plays before it learns, and how often it goes over that."""
 
-    decisions: Positive = 32
+    decisions: RolloutDecisions = 32
     """Decisions of each environment between two rounds of learning."""
-    epochs: Positive = 2
+    epochs: Repetitions = 2
     """Times that every decision of the rollouts is learned from."""
     minibatches: Positive = 32
     """Updates an epoch."""
@@ -107,9 +121,28 @@ class Checkpoints:
     """Emulator frames between checkpoints; 0 for none."""
     period_episodes: Count = 0
     """A checkpoint after every so many episodes; 0 for none."""
+    keep: Literal["few", "all"] = "few"
+    """Which ones stay: the newest two and the best, or all of them."""
     replay: Literal["auto", "tape", "frames"] = "auto"
     """How the memory comes back at a resume: from the tape, which takes a byte a decision, or
     from compressed frames, which start faster; auto is the tape wherever games can be replayed."""
+
+
+@dataclass(frozen=True)
+class Evaluations:
+    """Games that the agent plays apart from its training, to be judged while it learns.
+
+    Nothing that is learned depends on them.
+    """
+
+    period_frames: Count = 0
+    """Emulator frames between evaluations; 0 for none."""
+    episodes: Positive = 10
+    """Whole games each time."""
+    epsilon: Probability = 0.001
+    """Probability of a random action."""
+    seed: Count = 0
+    """Everything random in the games follows from it: each evaluation plays the same openings."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +154,7 @@ class Compute:
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Arithmetic of the networks; auto is bfloat16 where the hardware has it and gets it right.
     Weights: float32."""
-    threads: Count = 0
+    threads: ThreadCount = 0
     """Processor threads for the learner and for the emulators; 0 for all cores."""
     graphs: bool = True
     """Whether a CUDA GPU is given updates and acting as captured graphs, wherever it can be."""
@@ -145,15 +178,17 @@ class Recipe(abc.ABC):
     """How gradients become steps."""
     checkpoints: Checkpoints = field(default_factory=Checkpoints)
     """When checkpoints are written."""
+    evaluation: Evaluations = field(default_factory=Evaluations)
+    """When the agent is judged while it learns."""
     compute: Compute = field(default_factory=Compute)
     """Where the arithmetic is done."""
-    environments: Positive = 8
+    environments: EnvironmentCount = 8
     """Emulators that play side by side."""
-    stack: Positive = 4
+    stack: StackedFrames = 4
     """Frames an observation; at a reset the first one fills the stack."""
     total_frames: Positive = 10_000_000
     """Length of the run in emulator frames."""
-    seed: Count = 1
+    seed: Seed = 1
     """Everything random follows from it."""
 
     @property

@@ -5,13 +5,18 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import inspect
+import re
 import sys
 import typing
 from typing import Any
 
-from qcade.checks import check_value, nearest
+from qcade.checks import check_value, nearest, shown_value
 from qcade.recipe import Recipe, validate
 from qcade.types import JSON, QcadeError
+
+KIND = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
+"""A module and a class of it."""
+LONGEST_KIND = 300
 
 
 def to_json(part: Any) -> dict[str, JSON]:
@@ -34,19 +39,27 @@ def from_json(data: JSON) -> Recipe:
     """
     if not isinstance(data, dict):
         raise QcadeError("a recipe file holds one JSON object; see `qcade recipes dqn --json`")
-    recipe = _part_from_json(data, Recipe, "recipe")
-    assert isinstance(recipe, Recipe)
-    validate(recipe)
+    try:
+        recipe = _part_from_json(data, Recipe, "recipe")
+        assert isinstance(recipe, Recipe)
+        validate(recipe)
+    except RecursionError:
+        raise QcadeError("the recipe has too many parts inside of each other") from None
     return recipe
 
 
 def differences(one: Recipe, other: Recipe) -> list[str]:
-    """Name the fields in which two recipes differ, as `path: one -> other`."""
+    """Name the fields in which two recipes differ, as `path: one -> other`.
+
+    The same ROM in another place is no difference.
+    """
     flat_one, flat_other = flatten(to_json(one)), flatten(to_json(other))
+    md5 = flat_one.get("game.rom_md5")
+    same_rom = md5 is not None and md5 == flat_other.get("game.rom_md5")
     return [
         f"{path}: {flat_one.get(path)} -> {flat_other.get(path)}"
         for path in sorted(flat_one.keys() | flat_other.keys())
-        if flat_one.get(path) != flat_other.get(path)
+        if flat_one.get(path) != flat_other.get(path) and not (same_rom and path == "game.rom")
     ]
 
 
@@ -69,13 +82,19 @@ def absent_parts(part: Any, path: str = "") -> set[str]:
         value = getattr(part, item.name)
         if dataclasses.is_dataclass(value):
             absent |= absent_parts(value, where)
-        elif value is None and any(map(_is_part, typing.get_args(hints[item.name]))):
+        elif value is None and _part_choices(hints[item.name]):
             absent.add(where)
     return absent
 
 
-def _is_part(choice: Any) -> bool:
-    return dataclasses.is_dataclass(choice) or inspect.isabstract(choice)
+def _part_choices(hint: Any) -> list[type]:
+    """The classes of parts that an annotation takes; none where it takes numbers or texts."""
+    choices = (hint, *typing.get_args(hint))
+    return [c for c in choices if dataclasses.is_dataclass(c) or inspect.isabstract(c)]
+
+
+def _takes_tuple(hint: Any) -> bool:
+    return any(typing.get_origin(c) is tuple for c in (hint, *typing.get_args(hint)))
 
 
 def _part_from_json(data: dict[str, JSON], expected: Any, where: str) -> Any:
@@ -89,10 +108,12 @@ def _part_from_json(data: dict[str, JSON], expected: Any, where: str) -> Any:
         path = key if where == "recipe" else f"{where}.{key}"
         if key not in names:
             raise QcadeError(f'unknown field "{path}": {nearest(key, names)}')
-        if isinstance(value, dict):
+        if isinstance(value, dict) and _part_choices(hints[key]):
             values[key] = _part_from_json(value, hints[key], path)
+        elif isinstance(value, list) and _takes_tuple(hints[key]):
+            values[key] = tuple(value)
         else:
-            values[key] = tuple(value) if isinstance(value, list) else value
+            values[key] = value
         check_value(values[key], hints[key], path)
     missing = [
         item.name
@@ -107,14 +128,21 @@ def _part_from_json(data: dict[str, JSON], expected: Any, where: str) -> Any:
 
 
 def _part_class(kind: JSON, expected: Any, where: str) -> Any:
+    choices = _part_choices(expected)
     if kind is None:
-        for choice in (expected, *typing.get_args(expected)):
-            if dataclasses.is_dataclass(choice) and not inspect.isabstract(choice):
+        for choice in choices:
+            if not inspect.isabstract(choice):
                 return choice
         raise QcadeError(f'{where} lacks its kind, as in {{"kind": "package.module:Class"}}')
-    module_name, _, class_name = str(kind).partition(":")
+    if not isinstance(kind, str) or len(kind) > LONGEST_KIND or not KIND.fullmatch(kind):
+        shown = shown_value(kind)
+        raise QcadeError(f'{where}.kind is {shown}; it is written as "package.module:Class"')
+    module_name, _, class_name = kind.partition(":")
     if module_name.split(".")[0] == "qcade":
         try:
+            # One such module, __main__, is a command.
+            if "._" in module_name:
+                raise ImportError
             importlib.import_module(module_name)
         except ImportError:
             raise QcadeError(f'{where} is of unknown kind "{kind}"') from None
@@ -124,9 +152,11 @@ def _part_class(kind: JSON, expected: Any, where: str) -> Any:
             f"import it first (on the command line: --import {module_name})"
         )
     cls = getattr(sys.modules[module_name], class_name, None)
-    fits = isinstance(cls, type) and dataclasses.is_dataclass(cls)
-    if not fits or (
-        isinstance(expected, type) and not issubclass(typing.cast(type, cls), expected)
-    ):
+    if not _is_usable(cls, choices):
         raise QcadeError(f'{where} is of kind "{kind}", which cannot be used there')
     return cls
+
+
+def _is_usable(cls: Any, choices: list[type]) -> bool:
+    is_whole = isinstance(cls, type) and dataclasses.is_dataclass(cls)
+    return is_whole and not inspect.isabstract(cls) and issubclass(cls, tuple(choices))

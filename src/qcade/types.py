@@ -6,11 +6,13 @@ N values an action (atoms, quantiles), T time.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 UInt8Array: TypeAlias = NDArray[np.uint8]
 FloatArray: TypeAlias = NDArray[np.float32]
@@ -25,19 +27,82 @@ JSON: TypeAlias = "bool | int | float | str | list[JSON] | dict[str, JSON] | Non
 class QcadeError(Exception):
     """Something a person can mend: its text says what is wrong, where, and what to do."""
 
+    exit_code = 2
+    """Of the command that ends with it: 2 is bad input."""
+
+
+class RunFailed(QcadeError):  # noqa: N818
+    """A run that cannot continue through no fault of what was typed."""
+
+    exit_code = 1
+
+
+class NotFinite(RunFailed):
+    """A loss, gradient or weight that is not a finite number; the text says which and when."""
+
+
+class EnvironmentFailed(RunFailed):
+    """An environment raised an exception, which is the `__cause__`; the text names both."""
+
+
+LARGEST_WHOLE_NUMBER = 2**53
+"""Up to here every whole number is exact in JSON, whatever reads it."""
+LARGEST_FLOAT = 1e30
+"""Far beyond any use, and its square is still finite in 64 bits."""
+_C_INT = 2**31 - 1
+
 
 class Range(NamedTuple):
-    """Inclusive bounds of a recipe field, checked wherever a recipe is made."""
+    """Inclusive bounds of a number, checked wherever a recipe is made."""
 
-    low: float
-    high: float = float("inf")
+    low: float | None = None
+    """None: minus the largest number of the field's type."""
+    high: float | None = None
+    """None: the largest number of the field's type."""
+
+
+class Above(NamedTuple):
+    """A number that must be greater than another field of the same part."""
+
+    field: str
+    """Name of the other field."""
 
 
 Count = Annotated[int, Range(0)]
 Positive = Annotated[int, Range(1)]
 PositiveFloat = Annotated[float, Range(1e-12)]
 NotNegative = Annotated[float, Range(0.0)]
+NotPositive = Annotated[float, Range(high=0.0)]
 Probability = Annotated[float, Range(0.0, 1.0)]
+
+Seed = Annotated[int, Range(0, 10**4_000)]
+"""As large as JSON in Python takes whole numbers."""
+Pixels = Annotated[int, Range(1, 4_096)]
+"""A side of an observation."""
+CellPixels = Annotated[int, Range(1, 585)]
+"""A side of one of the 7 x 7 cells that an observation of Catch is made of."""
+ShiftPixels = Annotated[int, Range(0, 256)]
+StackedFrames = Annotated[int, Range(1, 256)]
+FrameSkip = Annotated[int, Range(1, 1_000)]
+EmulatorCount = Annotated[int, Range(0, _C_INT)]
+"""What an emulator counts in a C int."""
+EmulatorPositive = Annotated[int, Range(1, _C_INT)]
+EnvironmentCount = Annotated[int, Range(1, 4_096)]
+ThreadCount = Annotated[int, Range(0, 1_024)]
+BatchSize = Annotated[int, Range(1, 2**20)]
+StepsAhead = Annotated[int, Range(1, 1_000)]
+"""Decisions that a return or a prediction looks ahead."""
+RolloutDecisions = Annotated[int, Range(1, 2**16)]
+Repetitions = Annotated[int, Range(1, 2**16)]
+"""How often the same thing is done before anything else is."""
+Units = Annotated[int, Range(1, 2**14)]
+"""Width of a layer, or how many values stand for one distribution."""
+Bins = Annotated[int, Range(2, 2**14)]
+"""Parts of a range of returns."""
+WidthFactor = Annotated[int, Range(1, 32)]
+"""What a number of channels is multiplied by."""
+MapSide = Annotated[int, Range(1, 64)]
+"""A side of a feature map."""
 
 
 class TimeStep(NamedTuple):

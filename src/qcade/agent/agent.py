@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import cast
+import numbers
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -10,14 +11,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from qcade.agent.actor import Actor
-from qcade.machine import Hardware, resolve
+from qcade.machine import Hardware, resolve, torch_threads
 from qcade.networks.q_network import build_q_network
 from qcade.recipe import Recipe
 from qcade.types import IntArray, QcadeError
 
 
 class Agent:
-    """A network and the recipe that it was trained by."""
+    """A network and the recipe that it was trained by.
+
+    It computes on as many threads as the recipe says, whatever PyTorch is set to.
+    """
 
     def __init__(
         self, recipe: Recipe, weights: dict[str, Tensor], actions: int, seed: int = 0
@@ -26,33 +30,89 @@ class Agent:
         self.hardware: Hardware = resolve(recipe.compute)
         height, width = recipe.game.frame_shape
         self.observation_shape = (recipe.stack, height, width)
-        network = build_q_network(
-            recipe.torso, recipe.algorithm, self.observation_shape, actions, seed
-        )
-        network.load_state_dict(weights)
-        self.network = network.to(self.hardware.device).eval()
+        with torch_threads(self.hardware.threads):
+            network = build_q_network(
+                recipe.torso, recipe.algorithm, self.observation_shape, actions, seed
+            )
+            network.load_state_dict(weights)
+            self.network = network.to(self.hardware.device).eval()
         self._actor = Actor(self.network, actions, self.hardware, seed)
 
     def act(self, observation: NDArray[np.uint8] | Tensor, epsilon: float = 0.0) -> int | IntArray:
         """Choose an action for uint8 [S, H, W], or an array of actions for [E, S, H, W].
 
-        Raises QcadeError if the shape or type is not the one the agent was trained on.
+        `epsilon` is the probability of a random action. Raises QcadeError if that is none, or if
+        the observation is not of the shape and type that the agent was trained on.
         """
-        stacks = self._stacks(observation)
-        actions = self._actor.act(stacks, epsilon)
-        return int(actions[0]) if np.ndim(cast(NDArray[np.uint8], observation)) == 3 else actions
+        stacks, is_single = self._stacks(observation)
+        with torch_threads(self.hardware.threads):
+            actions = self._actor.act(stacks, _probability(epsilon))
+        return int(actions[0]) if is_single else actions
 
     def q_values(self, observation: NDArray[np.uint8] | Tensor) -> NDArray[np.float32]:
-        """Value every action: uint8 [S, H, W] or [E, S, H, W] -> float32 [A] or [E, A]."""
-        values = self._actor.q_values(self._stacks(observation)).cpu().numpy()
-        single = np.ndim(cast(NDArray[np.uint8], observation)) == 3
-        return cast(NDArray[np.float32], values[0] if single else values)
+        """Value every action: uint8 [S, H, W] or [E, S, H, W] -> float32 [A] or [E, A].
 
-    def _stacks(self, observation: NDArray[np.uint8] | Tensor) -> Tensor:
-        stacks = torch.as_tensor(np.asarray(observation))
-        if stacks.dtype != torch.uint8 or tuple(stacks.shape[-3:]) != self.observation_shape:
+        Raises QcadeError if the observation is not of that shape and type.
+        """
+        stacks, is_single = self._stacks(observation)
+        with torch_threads(self.hardware.threads):
+            values = self._actor.q_values(stacks).cpu().numpy()
+        return cast(NDArray[np.float32], values[0] if is_single else values)
+
+    def _stacks(self, observation: Any) -> tuple[Tensor, bool]:
+        """Check an observation; return uint8 [E, S, H, W], and whether it was a single one."""
+        stacks = _as_tensor(observation)
+        if (
+            stacks is None
+            or stacks.dtype != torch.uint8
+            or stacks.ndim not in (3, 4)
+            or tuple(stacks.shape[-3:]) != self.observation_shape
+        ):
             raise QcadeError(
                 f"the agent was trained on uint8 observations of shape {self.observation_shape} "
-                f"(oldest frame first); this one is {stacks.dtype} of shape {tuple(stacks.shape)}"
+                f"(oldest frame first), one or a batch of them; this is {_described(observation)}"
             )
-        return stacks[None] if stacks.ndim == 3 else stacks
+        return (stacks[None], True) if stacks.ndim == 3 else (stacks, False)
+
+
+def _as_tensor(observation: Any) -> Tensor | None:
+    """Numbers as a tensor, wherever they are; None for what holds none, such as None or a text."""
+    if isinstance(observation, Tensor):
+        held = observation.layout is torch.strided and observation.device.type != "meta"
+        return observation.detach() if held else None
+    try:
+        array = np.asarray(observation)
+        # Memory that must not be written to is a tensor only with a warning, and memory that is
+        # read backwards not at all.
+        return torch.from_numpy(np.array(array, order="C") if _needs_copy(array) else array)
+    except Exception:
+        # Whatever a stranger's object raises when it is asked for its numbers.
+        return None
+
+
+def _needs_copy(array: NDArray[Any]) -> bool:
+    return not array.flags.writeable or any(stride < 0 for stride in array.strides)
+
+
+def _described(observation: Any) -> str:
+    if isinstance(observation, tuple) and observation and isinstance(observation[-1], dict):
+        returned = "pair that reset" if len(observation) == 2 else "tuple that step"
+        return f"the {returned} returns: pass its first element"
+    if isinstance(observation, Tensor):
+        kind = str(observation.dtype).removeprefix("torch.")
+        place = "" if observation.device.type == "cpu" else f" on {observation.device}"
+        return f"{kind} of shape {tuple(observation.shape)}{place}"
+    try:
+        array = np.asarray(observation)
+    except Exception:
+        return f"a {type(observation).__name__} that is not an array"
+    if array.dtype.kind in "biufc":
+        return f"{array.dtype} of shape {array.shape}"
+    return "None" if observation is None else f"a {type(observation).__name__}"
+
+
+def _probability(epsilon: Any) -> float:
+    is_number = isinstance(epsilon, numbers.Real) and not isinstance(epsilon, bool)
+    if is_number and 0 <= epsilon <= 1:
+        return float(epsilon)
+    raise QcadeError(f"epsilon is {epsilon!r}: use a number from 0 to 1")

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from qcade.agent.capturable import fill_state, make_capturable, state_tensors
+from qcade.agent.finite import make_guard
 from qcade.machine import Hardware
 from qcade.networks.q_network import QNetwork
 from qcade.parts import Algorithm, HasQValues, OptimizerPart, Resets, TargetNetwork
@@ -32,6 +33,7 @@ class Learner:
         self.optimizer = optimizer.build(self.network.parameters())
         if hardware.captures:
             make_capturable(self.optimizer)
+        self.guard = make_guard(self.optimizer, self.network.parameters(), hardware.captures)
         self.updates = 0
 
     def update(
@@ -55,9 +57,11 @@ class Learner:
                 group["lr"] = rate
 
     def step(self, batch: Batch, importance: Tensor | None = None) -> Loss:
-        """Do all of an update that happens on the device, and nothing that the host decides.
+        """Do all of an update that happens on the device.
 
-        Its tensors have the same shapes each time, and nothing waits for any of them.
+        Its tensors have the same shapes each time. Where steps are captured, nothing waits for any
+        of them; elsewhere NotFinite is raised instead of a step by a loss or gradient that is not
+        finite.
         """
         with self.hardware.autocast():
             loss = self.algorithm.loss(self.network, self.target, batch, self.generator)
@@ -65,14 +69,19 @@ class Learner:
         mean = weighted.mean()
         self.optimizer.zero_grad()
         torch.autograd.backward(mean)
-        if self.optimizer_part.max_gradient_norm is not None:
-            nn.utils.clip_grad_norm_(
-                self.network.parameters(), self.optimizer_part.max_gradient_norm
-            )
-        self.optimizer.step()
+        self.guard.step(mean.detach(), self._clip_gradient(), self.updates + 1)
         # Metrics that held on to this step's gradients would keep the next one from being captured.
         metrics = {name: value.detach() for name, value in loss.metrics.items()}
         return loss._replace(metrics={"loss": mean.detach(), **metrics})
+
+    def _clip_gradient(self) -> Tensor:
+        """Scale the gradient down to the longest norm allowed; return the norm it had, 0-d."""
+        parameters = [*self.network.parameters()]
+        longest = self.optimizer_part.max_gradient_norm
+        if longest is not None:
+            return nn.utils.clip_grad_norm_(parameters, longest)
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        return nn.utils.get_total_norm(gradients)
 
     def finish(self, updates: int = 1) -> None:
         """Count updates that were made; the target network follows if it is time.
@@ -89,7 +98,7 @@ class Learner:
         """
         fill_state(self.optimizer)
         network = [*self.network.parameters(), *self.network.buffers()]
-        return [*network, *state_tensors(self.optimizer)]
+        return [*network, *state_tensors(self.optimizer), *self.guard.written()]
 
     @torch.no_grad()
     def q_values(self, observations: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ from qcade.algorithms.losses_categorical import (
 from qcade.networks.heads import CategoricalHead, CategoricalValues
 from qcade.networks.streams import Plain
 from qcade.parts import Algorithm, FeatureShape, Streams
-from qcade.types import Batch, Loss, Range
+from qcade.types import Above, Batch, Bins, Loss
 
 
 @dataclass(frozen=True)
@@ -31,11 +31,11 @@ class DoubleC51(Algorithm):
 
     streams: Streams = field(default_factory=Plain)
     """Layers after the torso: plain or dueling."""
-    atoms: Annotated[int, Range(2)] = 51
+    atoms: Bins = 51
     """Returns that have a probability."""
     v_min: float = -10.0
     """The lowest of them."""
-    v_max: float = 10.0
+    v_max: Annotated[float, Above("v_min")] = 10.0
     """The highest of them."""
 
     def head(self, features: FeatureShape, actions: int) -> nn.Module:

@@ -14,7 +14,7 @@ from qcade.algorithms.losses_categorical import cross_entropy, evenly_spaced, ga
 from qcade.networks.heads import CategoricalHead, CategoricalValues
 from qcade.networks.streams import Plain
 from qcade.parts import Algorithm, FeatureShape, Streams
-from qcade.types import Batch, Loss, PositiveFloat, Range
+from qcade.types import Above, Batch, Bins, Loss, PositiveFloat
 
 
 @dataclass(frozen=True)
@@ -23,11 +23,11 @@ class HLGauss(Algorithm):
 
     streams: Streams = field(default_factory=Plain)
     """Layers after the torso: plain or dueling."""
-    bins: Annotated[int, Range(2)] = 51
+    bins: Bins = 51
     """Equal parts of the range of returns; a bin stands for its middle."""
     v_min: float = -10.0
     """Lower edge of the lowest bin."""
-    v_max: float = 10.0
+    v_max: Annotated[float, Above("v_min")] = 10.0
     """Upper edge of the highest bin."""
     sigma_ratio: PositiveFloat = 0.75
     """Standard deviation of the spread, in widths of a bin."""

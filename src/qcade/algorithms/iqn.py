@@ -13,7 +13,7 @@ from qcade.algorithms.losses_quantile import quantile_goals, quantile_huber
 from qcade.networks.implicit_quantiles import ImplicitQuantileHead, ImplicitQuantileValues
 from qcade.networks.streams import Plain
 from qcade.parts import Algorithm, FeatureShape, Streams
-from qcade.types import Batch, Loss, Positive, PositiveFloat
+from qcade.types import Batch, Loss, PositiveFloat, Units
 
 
 @dataclass(frozen=True)
@@ -22,11 +22,11 @@ class IQN(Algorithm):
 
     streams: Streams = field(default_factory=Plain)
     """Layers after the torso: plain or dueling."""
-    samples: Positive = 64
+    samples: Units = 64
     """Fractions drawn for each observation, wherever there is a generator to draw them."""
-    policy_samples: Positive = 32
+    policy_samples: Units = 32
     """Evenly spaced fractions that take their place where there is none."""
-    cosines: Positive = 64
+    cosines: Units = 64
     """Width of what fractions are embedded from."""
     kappa: PositiveFloat = 1.0
     """Errors up to this size are squared, those beyond count in proportion."""

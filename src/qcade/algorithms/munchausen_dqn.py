@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from typing import Literal
 
 import torch
 from torch import nn
@@ -14,7 +14,7 @@ from qcade.algorithms.losses_munchausen import munchausen_bonus, soft_value
 from qcade.networks.heads import ScalarHead
 from qcade.networks.streams import Plain
 from qcade.parts import Algorithm, FeatureShape, Streams
-from qcade.types import Batch, Loss, PositiveFloat, Probability, Range
+from qcade.types import Batch, Loss, NotPositive, PositiveFloat, Probability
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class MunchausenDQN(Algorithm):
     """Temperature of the softmax policy, in units of the return."""
     alpha: Probability = 0.9
     """Part of the scaled log-policy, temperature * log policy, that is added to the reward."""
-    lowest_log_policy: Annotated[float, Range(float("-inf"), 0.0)] = -1.0
+    lowest_log_policy: NotPositive = -1.0
     """The scaled log-policy counts as no less than this."""
 
     def head(self, features: FeatureShape, actions: int) -> nn.Module:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Annotated
 
 import torch
 from torch import nn
@@ -15,7 +14,7 @@ from qcade.algorithms.losses_quantile import absolute_errors, quantile_goals, qu
 from qcade.networks.implicit_quantiles import ImplicitQuantileHead, ImplicitQuantileValues
 from qcade.networks.streams import Plain
 from qcade.parts import Algorithm, FeatureShape, Streams
-from qcade.types import Batch, Loss, Positive, PositiveFloat, Probability, Range
+from qcade.types import Batch, Loss, NotPositive, PositiveFloat, Probability, Units
 
 
 @dataclass(frozen=True)
@@ -32,13 +31,13 @@ class MunchausenIQN(Algorithm):
     """Temperature of the softmax policy, in units of the return."""
     alpha: Probability = 0.9
     """Part of the scaled log-policy, temperature * log policy, that is added to the reward."""
-    lowest_log_policy: Annotated[float, Range(float("-inf"), 0.0)] = -1.0
+    lowest_log_policy: NotPositive = -1.0
     """The scaled log-policy counts as no less than this."""
-    samples: Positive = 64
+    samples: Units = 64
     """Fractions drawn for each observation, wherever there is a generator to draw them."""
-    policy_samples: Positive = 32
+    policy_samples: Units = 32
     """Evenly spaced fractions that take their place where there is none."""
-    cosines: Positive = 64
+    cosines: Units = 64
     """Width of what fractions are embedded from."""
     kappa: PositiveFloat = 1.0
     """Errors up to this size are squared, those beyond count in proportion."""

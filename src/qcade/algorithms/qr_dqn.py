@@ -13,7 +13,7 @@ from qcade.algorithms.losses_quantile import quantile_goals, quantile_huber
 from qcade.networks.heads import QuantileHead, QuantileValues, midpoints
 from qcade.networks.streams import Plain
 from qcade.parts import Algorithm, FeatureShape, Streams
-from qcade.types import Batch, Loss, Positive, PositiveFloat
+from qcade.types import Batch, Loss, PositiveFloat, Units
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class QRDQN(Algorithm):
 
     streams: Streams = field(default_factory=Plain)
     """Layers after the torso: plain or dueling."""
-    quantiles: Positive = 200
+    quantiles: Units = 200
     """Quantiles of each action's return."""
     kappa: PositiveFloat = 1.0
     """Errors up to this size are squared, those beyond count in proportion."""

@@ -18,7 +18,7 @@ from qcade.networks.augmentation import augmented
 from qcade.networks.layers import glorot_uniform
 from qcade.networks.transition import TransitionModel
 from qcade.parts import Algorithm, FeatureShape
-from qcade.types import Batch, Count, Future, Loss, NotNegative, Positive, QcadeError
+from qcade.types import Batch, Future, Loss, NotNegative, QcadeError, ShiftPixels, StepsAhead
 
 
 @dataclass(frozen=True)
@@ -27,11 +27,11 @@ class SelfPredictive(Algorithm):
 
     base: Algorithm
     """What values actions."""
-    steps: Positive = 5
+    steps: StepsAhead = 5
     """Steps K that are predicted."""
     weight: NotNegative = 5.0
     """What the prediction's loss counts beside the other one."""
-    shift_pixels: Count = 4
+    shift_pixels: ShiftPixels = 4
     """Observations are shifted by up to so many pixels either way."""
     intensity: NotNegative = 0.05
     """Standard deviation of the factor that dims or brightens an observation."""

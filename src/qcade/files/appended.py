@@ -6,6 +6,7 @@ import zlib
 from pathlib import Path
 from typing import NamedTuple
 
+from qcade.files.new_folder import make_folder
 from qcade.files.whole import flush
 
 
@@ -48,6 +49,7 @@ class AppendedFile:
         """Go on after `kept`; what lies beyond it is of work that was lost, and is cut off."""
         self._length, self._crc = kept
         self._pending = bytearray()
+        make_folder(path.parent)
         with open(path, "ab") as file:
             file.truncate(self._length)
         self._file = open(path, "ab", buffering=0)  # noqa: SIM115

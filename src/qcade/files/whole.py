@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
-import json
 import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from qcade.files.json_text import json_text, parse_json_object
 from qcade.types import JSON, QcadeError
 
 if sys.platform == "darwin":
@@ -33,20 +33,18 @@ def write_whole(path: Path, content: bytes) -> None:
 
 def write_json(path: Path, data: JSON) -> None:
     """Write readable JSON, whole."""
-    write_whole(path, (json.dumps(data, indent=2) + "\n").encode())
+    write_whole(path, (json_text(data, str(path), indent=2) + "\n").encode())
 
 
 def read_json(path: Path) -> dict[str, JSON]:
     """Read a JSON object; QcadeError if it is missing or damaged."""
     try:
-        data = json.loads(path.read_text())
+        content = path.read_bytes()
     except FileNotFoundError:
         raise QcadeError(f"{path} is missing") from None
-    except (OSError, ValueError) as error:
-        raise QcadeError(f"{path} cannot be read: {error}") from None
-    if not isinstance(data, dict):
-        raise QcadeError(f"{path} does not hold a JSON object")
-    return data
+    except OSError as error:
+        raise QcadeError(f"{path} cannot be read: {error.strerror or error}") from None
+    return parse_json_object(content, str(path))
 
 
 def flush(descriptor: int) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import torch
 from torch import Tensor, nn
 
@@ -51,7 +53,7 @@ class SpectralConv(nn.Module):
     def kernel(self) -> Tensor:
         """Make the kernel that is used, whose largest singular value is about 1."""
         weight = self.convolution.weight
-        with torch.autocast(weight.device.type, enabled=False):
+        with _without_autocast(weight.device):
             matrix = weight.flatten(1)
             vector = self.singular
             if torch.is_grad_enabled() and weight.requires_grad:
@@ -60,6 +62,13 @@ class SpectralConv(nn.Module):
                 self.singular.copy_(vector)
             largest: Tensor = torch.linalg.vector_norm(matrix.T @ vector)
             return weight / largest.clamp_min(1e-12)
+
+
+def _without_autocast(device: torch.device) -> contextlib.AbstractContextManager[object]:
+    # The meta device, where only the size of things is worked out, has none.
+    if torch.amp.is_autocast_available(device.type):
+        return torch.autocast(device.type, enabled=False)
+    return contextlib.nullcontext()
 
 
 def _power_iteration(matrix: Tensor, left: Tensor) -> Tensor:

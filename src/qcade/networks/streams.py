@@ -18,7 +18,7 @@ from qcade.networks.layers import before_relu, output
 from qcade.networks.noisy import Linear, NoisyLinear
 from qcade.networks.normalization import FLAX_EPSILON
 from qcade.parts import Streams
-from qcade.types import Positive, PositiveFloat
+from qcade.types import PositiveFloat, Units
 
 Generator: TypeAlias = torch.Generator | None
 
@@ -27,7 +27,7 @@ Generator: TypeAlias = torch.Generator | None
 class Plain(Streams):
     """One hidden layer, then all values."""
 
-    hidden: Positive = 512
+    hidden: Units = 512
     """Width of the hidden layer."""
     activation: Literal["relu", "elu", "gelu"] = "relu"
     """After the hidden layer; gelu is the tanh approximation, as in Flax."""
@@ -45,7 +45,7 @@ class Plain(Streams):
 class Dueling(Streams):
     """State value plus centred advantages, a hidden layer each (Wang et al. 2016)."""
 
-    hidden: Positive = 512
+    hidden: Units = 512
     """Width of each stream's hidden layer."""
     activation: Literal["relu", "elu", "gelu"] = "relu"
     """After the hidden layers; gelu is the tanh approximation, as in Flax."""
@@ -66,7 +66,7 @@ class Dueling(Streams):
 class SharedDueling(Streams):
     """State value plus centred advantages of one and the same hidden layer, as in BBF."""
 
-    hidden: Positive = 512
+    hidden: Units = 512
     """Width of the hidden layer; 2,048 in BBF."""
     activation: Literal["relu", "elu", "gelu"] = "relu"
     """After the hidden layer; gelu is the tanh approximation, as in Flax."""

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from qcade.networks.layers import glorot_uniform
 from qcade.networks.normalization import SpectralConv
 from qcade.parts import Torso
-from qcade.types import Positive
+from qcade.types import MapSide, WidthFactor
 
 CHANNELS = (16, 32, 32)
 
@@ -18,11 +18,11 @@ CHANNELS = (16, 32, 32)
 class Impala(Torso):
     """Three stages of a convolution, max-pooling and two residual blocks (Espeholt et al. 2018)."""
 
-    width: Positive = 1
+    width: WidthFactor = 1
     """Multiplies the channels 16, 32, 32; 2 in BTR, 4 in BBF."""
     spectral_normalization: bool = False
     """Whether the residual blocks' kernels are divided by their largest singular value (BTR)."""
-    pooled_side: Positive | None = None
+    pooled_side: MapSide | None = None
     """Side of the square that the maps are max-pooled to at the end; 6 in BTR; None leaves them."""
 
     def build(self, stack: int, height: int, width: int) -> nn.Module:

@@ -8,14 +8,14 @@ from torch import nn
 
 from qcade.networks.layers import glorot_uniform
 from qcade.parts import Torso
-from qcade.types import Positive
+from qcade.types import Pixels
 
 
 @dataclass(frozen=True)
 class TutorialTorso(Torso):
     """The tutorial's three convolutions without pooling: 32@8x8, 64@3x3, 64@3x3, ELU."""
 
-    strides: tuple[Positive, Positive, Positive] = (4, 2, 2)
+    strides: tuple[Pixels, Pixels, Pixels] = (4, 2, 2)
     """Strides; as printed the kernel sizes stand in their place: 8 3 3."""
 
     def build(self, stack: int, height: int, width: int) -> nn.Module:
