@@ -17,8 +17,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from qcade.agent.exploration import LinearEpsilon
 from qcade.agent.learner import Learner
-from qcade.doctor.measuring import build_bench, torch_threads
-from qcade.machine import Hardware, keep_freed_memory, resolve
+from qcade.doctor.measuring import build_bench
+from qcade.machine import Hardware, keep_freed_memory, resolve, torch_threads
 from qcade.recipe import Compute, Replay, ReplayRecipe, Updates
 from qcade.recipes.dqn import dqn
 from qcade.training.events import Advanced

@@ -8,10 +8,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 
 from qcade import machine
+from qcade.control_groups import Limits
+from qcade.games.atari import Atari
 from qcade.recipe import Compute
 
 CPU = torch.device("cpu")
@@ -41,33 +44,122 @@ def test_bfloat16_that_is_asked_for_is_given_untried(monkeypatch: pytest.MonkeyP
     assert machine.resolve(asked).precision is torch.bfloat16
 
 
-VERSION_2 = ("memory.max", "memory.current", "inactive_file")
+def limited(monkeypatch: pytest.MonkeyPatch, limits: Limits, cores: int = 4) -> None:
+    """Let the machine say that it has so many cores, and that control groups set these limits."""
+    monkeypatch.setattr(machine, "read_limits", lambda: limits)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {*range(cores)}, raising=False)
 
 
-def group(folder: Path, limit: str, used: str, stat: str) -> Path:
-    """A folder that looks like a control group's."""
-    (folder / "memory.max").write_text(limit)
-    (folder / "memory.current").write_text(used)
-    (folder / "memory.stat").write_text(stat)
-    return folder
+@pytest.mark.parametrize(
+    ("limits", "cores"),
+    [
+        (Limits(), 4),
+        (Limits(quota_cores=0.5), 1),
+        (Limits(quota_cores=1.5), 2),
+        (Limits(quota_cores=16.0), 4),
+        (Limits(quota_cores=3.0, cpuset_cores=2), 2),
+    ],
+)
+def test_cores_are_those_that_a_container_may_keep_busy(
+    monkeypatch: pytest.MonkeyPatch, limits: Limits, cores: int
+) -> None:
+    limited(monkeypatch, limits)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    assert machine.available_cores() == cores
+    assert machine.resolve(Compute(device="cpu")).threads == cores
+    assert machine.resolve(Compute(device="cpu", threads=7)).threads == 7
 
 
-def test_files_that_lie_in_memory_do_not_count_against_a_container(tmp_path: Path) -> None:
-    stat = "anon 300\ninactive_file_of_others 7\ninactive_file 450\nactive_file 50\n"
-    folder = group(tmp_path, "1000\n", "800\n", stat)
-    assert machine.group_available_bytes(folder, *VERSION_2) == 1000 - 800 + 450
+@pytest.mark.parametrize(
+    ("variable", "threads"),
+    [
+        ("1", 1),
+        (" 3 ", 3),
+        ("02", 2),
+        ("8", 4),
+        ("2,4", 2),
+        ("3,", 3),
+        ("", 4),
+        ("0", 4),
+        ("-1", 4),
+        ("1.5", 4),
+        ("two", 4),
+        ("2 cores", 4),
+        ("9" * 5000, 4),
+        ("\u00b2", 4),
+    ],
+)
+def test_no_more_threads_are_taken_than_openmp_is_allowed(
+    monkeypatch: pytest.MonkeyPatch, variable: str, threads: int
+) -> None:
+    limited(monkeypatch, Limits())
+    monkeypatch.setenv("OMP_NUM_THREADS", variable)
+    assert machine.resolve(Compute(device="cpu")).threads == threads
+    # What a recipe names is what it gets.
+    assert machine.resolve(Compute(device="cpu", threads=6)).threads == 6
 
 
-def test_a_container_over_its_limit_has_nothing_left(tmp_path: Path) -> None:
-    folder = group(tmp_path, "1000\n", "1100\n", "inactive_file 0\n")
-    assert machine.group_available_bytes(folder, *VERSION_2) == 0
+def test_emulators_on_all_cores_keep_to_those_of_the_container(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    limited(monkeypatch, Limits(quota_cores=0.5), cores=8)
+    before = psutil.Process().num_threads()
+    environments = Atari("pong").open(3, 0)
+    try:
+        assert psutil.Process().num_threads() == before + 1
+    finally:
+        environments.close()
 
 
-@pytest.mark.parametrize("limit", ["max\n", ""])
-def test_a_container_without_a_limit_has_the_machines_memory(tmp_path: Path, limit: str) -> None:
-    folder = group(tmp_path, limit, "1100\n", "inactive_file 0\n")
-    assert machine.group_available_bytes(folder, *VERSION_2) is None
-    assert machine.group_available_bytes(tmp_path / "none", *VERSION_2) is None
+def test_memory_is_that_of_the_tightest_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "read_limits", Limits)
+    free = machine.available_memory()
+    assert free.bytes > 10**8
+    assert free.limit == ""
+    monkeypatch.setattr(machine, "read_limits", lambda: Limits(memory_bytes=12_345))
+    assert machine.available_memory(CPU) == (12_345, "limit of the container")
+    assert machine.available_memory_bytes(CPU) == 12_345
+    monkeypatch.setattr(machine, "read_limits", lambda: Limits(memory_bytes=2**59))
+    assert machine.available_memory(CPU).limit == ""
+
+
+def test_memory_that_nobody_can_tell_is_no_reason_to_refuse(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail() -> None:
+        raise FileNotFoundError("/proc/meminfo")
+
+    monkeypatch.setattr(machine, "read_limits", Limits)
+    monkeypatch.setattr(psutil, "virtual_memory", fail)
+    assert machine.available_memory_bytes() >= 2**40
+    monkeypatch.setattr(machine, "read_limits", lambda: Limits(memory_bytes=5))
+    assert machine.available_memory_bytes() == 5
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="nothing keeps to such a limit there")
+def test_address_space_is_a_limit_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    import resource
+
+    monkeypatch.setattr(machine, "read_limits", Limits)
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    limit = psutil.Process().memory_info().vms + 2**30
+    resource.setrlimit(resource.RLIMIT_AS, (limit, before[1]))
+    try:
+        available = machine.available_memory()
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+    assert available.limit == "limit of ulimit -v"
+    assert 2**29 < available.bytes <= 2**30
+
+
+def test_threads_of_a_while_are_given_back() -> None:
+    before = torch.get_num_threads()
+    with machine.torch_threads(before + 1):
+        assert torch.get_num_threads() == before + 1
+    assert torch.get_num_threads() == before
+    with machine.torch_threads(before):
+        torch.set_num_threads(before + 2)
+    assert torch.get_num_threads() == before
 
 
 def test_disk_is_that_of_the_nearest_folder_there_is(tmp_path: Path) -> None:

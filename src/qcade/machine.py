@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
 import os
 import platform
+import re
 import shutil
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import psutil
 import torch
 from torch import nn
 
+from qcade.control_groups import read_limits
 from qcade.recipe import Compute
 from qcade.types import QcadeError
 
@@ -23,15 +27,6 @@ LARGEST_BFLOAT16_ERROR = 0.05
 """Of gradients, against float32; rounding to 8 bits leaves about 0.02."""
 GLIBC_TRIM_THRESHOLD, GLIBC_MMAP_THRESHOLD = -1, -3
 GLIBC_LARGEST_MMAP_THRESHOLD = 32 * 2**20
-
-# Version 2 and version 1: folder, and names of limit, use and file cache in it.
-CONTROL_GROUPS = (
-    (Path("/sys/fs/cgroup"), ("memory.max", "memory.current", "inactive_file")),
-    (
-        Path("/sys/fs/cgroup/memory"),
-        ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
-    ),
-)
 
 
 @dataclass(frozen=True)
@@ -66,46 +61,105 @@ class Hardware:
 def resolve(compute: Compute) -> Hardware:
     """Choose device, precision and threads; raise QcadeError if what is asked for is missing."""
     device = _device(compute.device)
+    threads = compute.threads or default_threads()
     if compute.precision == "auto":
-        trusted = _has_bfloat16(device) and bfloat16_error(device) < LARGEST_BFLOAT16_ERROR
+        with torch_threads(threads):
+            trusted = _has_bfloat16(device) and bfloat16_error(device) < LARGEST_BFLOAT16_ERROR
         precision = torch.bfloat16 if trusted else torch.float32
     else:
         precision = torch.bfloat16 if compute.precision == "bfloat16" else torch.float32
-    return Hardware(device, precision, compute.threads or available_cores(), compute.graphs)
+    return Hardware(device, precision, threads, compute.graphs)
 
 
 def available_cores() -> int:
-    """Processor cores that this process may use."""
+    """Processor cores that this process may keep busy; at least 1.
+
+    Those it may run on, or those of its container if less: half a core counts as one.
+    """
     if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+        cores = len(os.sched_getaffinity(0))
+    else:
+        cores = os.cpu_count() or 1
+    return max(1, min(cores, read_limits().cores or cores))
 
 
-def available_memory_bytes(device: torch.device | None = None) -> int:
-    """Memory that this process may still take: the machine's, or its container's if less.
+def default_threads() -> int:
+    """Threads where a recipe names none: all cores, or OMP_NUM_THREADS if that is less.
+
+    Of a list such as 4,2 the first counts; what is no positive whole number is ignored.
+    """
+    named = re.match(r"\s*0*([1-9][0-9]{0,8})\s*(?:,|$)", os.environ.get("OMP_NUM_THREADS", ""))
+    return min(available_cores(), int(named[1])) if named else available_cores()
+
+
+@contextlib.contextmanager
+def torch_threads(threads: int) -> Iterator[None]:
+    """Let PyTorch compute on a number of threads, then on as many as before."""
+    before = torch.get_num_threads()
+    if before != threads:
+        torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        if torch.get_num_threads() != before:
+            torch.set_num_threads(before)
+
+
+class AvailableMemory(NamedTuple):
+    """Memory that this process may still take."""
+
+    bytes: int
+    """0 or more."""
+    limit: str = ""
+    """What leaves no more, for people; empty where it is all that is free."""
+
+
+def available_memory(device: torch.device | None = None) -> AvailableMemory:
+    """Say what memory this process may still take: the machine's, or within a limit if less.
 
     Of a CUDA device, its own; other devices share the machine's.
     """
     if device is not None and device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
-    groups = (group_available_bytes(folder, *files) for folder, files in CONTROL_GROUPS)
-    limited = [available for available in groups if available is not None]
-    return min([psutil.virtual_memory().available, *limited])
+        try:
+            return AvailableMemory(int(torch.cuda.mem_get_info(device)[0]))
+        except RuntimeError:
+            # A GPU that is full has no room for the answer either.
+            return AvailableMemory(0)
+    found = [AvailableMemory(_free_memory_bytes())]
+    group, address_space = read_limits().memory_bytes, _free_address_space_bytes()
+    if group is not None:
+        found.append(AvailableMemory(group, "limit of the container"))
+    if address_space is not None:
+        found.append(AvailableMemory(address_space, "limit of ulimit -v"))
+    return min(found, key=lambda available: available.bytes)
 
 
-def group_available_bytes(folder: Path, limit: str, used: str, cache: str) -> int | None:
-    """Memory that a Linux control group may still take; None if it has no limit, or is none.
+def available_memory_bytes(device: torch.device | None = None) -> int:
+    """Memory that this process may still take, in bytes; see `available_memory`."""
+    return available_memory(device).bytes
 
-    `limit` and `used` are files, `cache` is a line of memory.stat: files that lie in memory count
-    as used, but the kernel gives them up first.
-    """
+
+def _free_memory_bytes() -> int:
     try:
-        most, taken = (int((folder / name).read_text()) for name in (limit, used))
-        lines = (folder / "memory.stat").read_text().splitlines()
-    except (OSError, ValueError):
+        return int(psutil.virtual_memory().available)
+    except Exception:
+        # Sandboxes hide files that psutil reads; not to know is no reason to refuse a run.
+        return sys.maxsize
+
+
+def _free_address_space_bytes() -> int | None:
+    """What `ulimit -v` leaves; None without such a limit, or where nothing keeps to it."""
+    if sys.platform != "linux":
         return None
-    freeable = sum(int(line.split()[1]) for line in lines if line.startswith(f"{cache} "))
-    return max(0, most - taken + freeable)
+    import resource
+
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if limit == resource.RLIM_INFINITY:
+        return None
+    try:
+        return max(0, limit - int(psutil.Process().memory_info().vms))
+    except (psutil.Error, OSError):
+        return limit
 
 
 def available_disk_bytes(folder: Path) -> int:

@@ -18,9 +18,9 @@ from qcade.doctor.estimates import (
     seconds_per_decision,
 )
 from qcade.doctor.examination import hardware_of
-from qcade.doctor.measuring import UpdateTimes, thread_counts, torch_threads
+from qcade.doctor.measuring import UpdateTimes, thread_counts
 from qcade.doctor.report import remarks, sentence, shares, time_of
-from qcade.machine import Hardware
+from qcade.machine import Hardware, torch_threads
 from qcade.recipes import make_recipe
 from qcade.recipes.bbf import bbf
 from qcade.recipes.dqn import dqn

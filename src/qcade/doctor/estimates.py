@@ -16,11 +16,12 @@ from qcade.doctor.measuring import (
     UpdateTimes,
     build_bench,
     count_actions,
+    emulators_beside,
     measure_acting,
     measure_emulators,
     measure_updates,
 )
-from qcade.machine import Hardware, available_cores, available_memory_bytes, resolve
+from qcade.machine import Hardware, available_cores, resolve
 from qcade.recipe import OnPolicyRecipe, Recipe
 from qcade.recipes.dqn import dqn
 from qcade.runs.needs import predict_needs
@@ -131,7 +132,7 @@ def estimate(recipe: Recipe, hardware: Hardware, costs: Costs) -> Estimate:
         1.0 / seconds_per_decision(costs, is_learning=True),
         costs,
         needs.memory_bytes,
-        needs.memory_bytes <= available_memory_bytes(needs.memory_device),
+        needs.shortage() is None,
         needs.disk_bytes,
     )
 
@@ -146,10 +147,12 @@ def measure_costs(
 ) -> Costs:
     """Measure a recipe's updates and acting for about so many seconds.
 
-    `emulator_rate` is in decisions a second. Where an update would take too long, going by what a
+    `emulator_rate` is in decisions a second, of emulators alone: where updates are made beside
+    them, both are measured at once instead. Where an update would take too long, going by what a
     multiply-add takes here, its time is worked out from that instead.
     """
     work = count_work(recipe, actions)
+    is_apart = are_apart(recipe, hardware, available_cores())
     heavy = work.update > HEAVY_MULTIPLY_ADDS
     if heavy and seconds_a_multiply_add is None:
         seconds_a_multiply_add = reference_speed(hardware, actions, seconds / 4)
@@ -160,12 +163,18 @@ def measure_costs(
     else:
         bench = build_bench(recipe, hardware, actions)
         acting = measure_acting(bench, SHARE_OF_ACTING * seconds) / recipe.environments
-        times = measure_updates(bench, (1.0 - SHARE_OF_ACTING) * seconds)
+        if is_apart and hardware.device.type == "cpu":
+            count = _enough_emulators(recipe, hardware.threads)
+            with emulators_beside(recipe.game, count, hardware.threads) as rate:
+                times = measure_updates(bench, (1.0 - SHARE_OF_ACTING) * seconds)
+                emulator_rate = rate()
+        else:
+            times = measure_updates(bench, (1.0 - SHARE_OF_ACTING) * seconds)
     return Costs(
         1.0 / emulator_rate,
         acting,
         learning_seconds(recipe, times),
-        are_apart(recipe, hardware, available_cores()),
+        is_apart,
         times.measured_updates,
         work.update,
     )
@@ -197,5 +206,9 @@ def measure_emulators_of(recipe: Recipe, threads: int, seconds: float) -> float:
     Opening an emulator takes long, and beyond some for each thread the rate hardly changes: of
     very many only so many are opened.
     """
-    count = min(recipe.environments, max(ENOUGH_EMULATORS, 2 * threads))
+    count = _enough_emulators(recipe, threads)
     return measure_emulators(recipe.game, count, threads, seconds)
+
+
+def _enough_emulators(recipe: Recipe, threads: int) -> int:
+    return min(recipe.environments, max(ENOUGH_EMULATORS, 2 * threads))

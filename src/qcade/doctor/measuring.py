@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import statistics
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,7 +15,8 @@ import torch
 
 from qcade.agent.actor import Actor
 from qcade.agent.learner import Learner
-from qcade.machine import Hardware, keep_freed_memory
+from qcade.games.opening import open_game
+from qcade.machine import Hardware, keep_freed_memory, torch_threads
 from qcade.networks.q_network import build_q_network
 from qcade.parts import Game
 from qcade.recipe import Recipe, ReplayRecipe
@@ -69,17 +71,6 @@ def thread_counts(cores: int) -> list[int]:
     return sorted({2**power for power in range(cores.bit_length()) if 2**power < cores} | {cores})
 
 
-@contextlib.contextmanager
-def torch_threads(threads: int) -> Iterator[None]:
-    """Let torch compute on so many threads for a while."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
 def build_bench(recipe: Recipe, hardware: Hardware, actions: int) -> Bench:
     """Put together what is measured; the memory is filled with noise."""
     height, width = recipe.game.frame_shape
@@ -123,7 +114,7 @@ def measure_acting(bench: Bench, seconds: float) -> float:
 
 def measure_emulators(game: Game, environments: int, threads: int, seconds: float) -> float:
     """Decisions a second of that many environments under random play, all of them together."""
-    opened = game.open(environments, 0, threads)
+    opened = open_game(game, environments, 0, threads)
     try:
         actions = len(opened.action_meanings)
         randomness = np.random.default_rng(0)
@@ -141,6 +132,36 @@ def measure_emulators(game: Game, environments: int, threads: int, seconds: floa
         opened.close()
 
 
+@contextlib.contextmanager
+def emulators_beside(game: Game, environments: int, threads: int) -> Iterator[Callable[[], float]]:
+    """Play at random in the background; yield what tells the decisions a second so far.
+
+    Emulators and updates that run at once share caches and the clock of the processor: each is
+    slower than alone.
+    """
+    opened = open_game(game, environments, 0, threads)
+    randomness = np.random.default_rng(0)
+    actions = len(opened.action_meanings)
+    opened.reset()
+    stop, made, started = threading.Event(), 0, time.perf_counter()
+
+    def play() -> None:
+        nonlocal made
+        while not stop.is_set():
+            opened.send(randomness.integers(actions, size=environments))
+            opened.recv()
+            made += environments
+
+    player = threading.Thread(target=play, name="emulators")
+    player.start()
+    try:
+        yield lambda: max(made, 1) / (time.perf_counter() - started)
+    finally:
+        stop.set()
+        player.join()
+        opened.close()
+
+
 def measure_memory(device: torch.device, seconds: float = 0.3) -> float:
     """Bytes a second that a copy within the device's memory reads and writes."""
     source = torch.zeros(COPIED_BYTES, dtype=torch.uint8, device=device)
@@ -152,7 +173,7 @@ def measure_memory(device: torch.device, seconds: float = 0.3) -> float:
 
 def count_actions(game: Game) -> int:
     """How many actions a game has; opens it once."""
-    opened = game.open(1, 0, 1)
+    opened = open_game(game, 1, 0, 1)
     try:
         return len(opened.action_meanings)
     finally:

@@ -7,7 +7,7 @@ action as well, which the emulators ignored. `tape.index` is JSON lines: seeding
 
 from __future__ import annotations
 
-import json
+import dataclasses
 import struct
 import zlib
 from dataclasses import asdict, dataclass
@@ -16,9 +16,19 @@ from typing import Any
 
 import numpy as np
 
+from qcade.checks import check_value
 from qcade.files.appended import AppendedFile, FilePosition, put_aside
+from qcade.files.json_text import json_text, parse_json_object
 from qcade.training.events import Advanced, EpisodeEnded, Event, Seeding, Started
-from qcade.types import JSON, QcadeError, UInt8Array
+from qcade.types import (
+    JSON,
+    LARGEST_FLOAT,
+    LARGEST_WHOLE_NUMBER,
+    Count,
+    EnvironmentCount,
+    QcadeError,
+    UInt8Array,
+)
 
 TAPE_FILE, INDEX_FILE = "tape.bin", "tape.index"
 MAGIC = b"QCADETAPE"
@@ -48,6 +58,11 @@ class RecordedEpisode:
     """Probability of a random action at its end."""
 
 
+_EPISODE_FIGURES = tuple(item.name for item in dataclasses.fields(RecordedEpisode))
+_SEEDING_FIGURES = Seeding._fields
+_FRACTIONS = ("score", "epsilon")
+
+
 @dataclass(frozen=True)
 class Tape:
     """A tape in memory: a byte a decision."""
@@ -73,6 +88,11 @@ class Tape:
         """Number of the row after the last."""
         return self.first_row + len(self.actions)
 
+    def can_play(self, seeding: Seeding) -> bool:
+        """Whether a seeding is one that an emulator of this tape can be given."""
+        is_inside = 0 <= seeding.environment < self.environments
+        return is_inside and self.first_row <= seeding.row and 0 < seeding.seed < 2**31
+
 
 @dataclass(frozen=True)
 class TapePosition:
@@ -96,13 +116,14 @@ class TapeWriter:
         first_row: int = 0,
     ) -> None:
         """Go on after `kept` and drop what was recorded after it; a new tape if it is None."""
-        header = json.dumps(
+        header = json_text(
             {
                 "format": FORMAT_VERSION,
                 "environments": environments,
                 "first_row": first_row,
                 "protocol": protocol,
-            }
+            },
+            TAPE_FILE,
         ).encode()
         start = MAGIC + _LENGTH.pack(len(header)) + header
         nothing = FilePosition(0, 0)
@@ -146,7 +167,7 @@ class TapeWriter:
             self._record_line({"seeding": seeding._asdict()})
 
     def _record_line(self, line: dict[str, Any]) -> None:
-        self._index.append(json.dumps(line).encode() + b"\n")
+        self._index.append(json_text(line, INDEX_FILE).encode() + b"\n")
 
 
 def put_tape_aside(folder: Path) -> None:
@@ -160,33 +181,60 @@ def read_tape(folder: Path, position: TapePosition | None = None) -> Tape:
 
     Raises QcadeError if a file is missing, shorter than the position, or was changed.
     """
-    tape = _read(folder / TAPE_FILE, position.tape if position else None)
+    content = _read(folder / TAPE_FILE, position.tape if position else None)
     index = _read(folder / INDEX_FILE, position.index if position else None)
-    header, rows = _split(folder / TAPE_FILE, tape)
+    header, rows = _split(folder / TAPE_FILE, content)
     environments, first_row = int(str(header["environments"])), int(str(header["first_row"]))
     whole = len(rows) // environments * environments
     actions = np.frombuffer(rows[:whole], np.uint8).reshape(-1, environments)
-    seedings, episodes = [], []
+    seedings, episodes, index_name = [], [], str(folder / INDEX_FILE)
     for number, line in enumerate(index[: index.rfind(b"\n") + 1].splitlines(), 1):
-        try:
-            record = json.loads(line)
-            figures = [figure for part in record.values() for figure in part.values()]
-            if not all(isinstance(figure, (int, float)) for figure in figures):
-                raise TypeError
-            if "seeding" in record:
-                seedings.append(Seeding(**record["seeding"]))
-            else:
-                episodes.append(RecordedEpisode(**record["episode"]))
-        except (ValueError, TypeError, KeyError, AttributeError):
-            raise QcadeError(f"{folder / 'tape.index'} is damaged at line {number}") from None
+        where = f"{index_name}, line {number:,}"
+        record = parse_json_object(line, where)
+        if record.keys() == {"seeding"}:
+            seedings.append(_seeding_from_json(record["seeding"], where))
+        elif record.keys() == {"episode"}:
+            episodes.append(episode_from_json(record["episode"], where))
+        else:
+            raise QcadeError(f"{where} is neither a seeding nor an episode")
     next_row = first_row + len(actions)
-    return Tape(
+    tape = Tape(
         header,
         first_row,
         actions,
         tuple(s for s in seedings if s.row < next_row),
         tuple(e for e in episodes if e.first_row + e.length_decisions < next_row),
     )
+    impossible = [seeding for seeding in tape.seedings if not tape.can_play(seeding)]
+    if position is not None and impossible:
+        raise QcadeError(f"{index_name} has a seeding that cannot be: {impossible[0]}")
+    return tape
+
+
+def episode_from_json(data: JSON, where: str) -> RecordedEpisode:
+    """Read an episode's figures by name; QcadeError, at `where`, names the one that is wrong."""
+    figures = _figures(data, _EPISODE_FIGURES, where)
+    return RecordedEpisode(**figures)
+
+
+def _seeding_from_json(data: JSON, where: str) -> Seeding:
+    return Seeding(**_figures(data, _SEEDING_FIGURES, where))
+
+
+def _figures(data: JSON, names: tuple[str, ...], where: str) -> dict[str, Any]:
+    if not isinstance(data, dict):
+        raise QcadeError(f"{where} does not hold figures by name")
+    if len(data) != len(names):
+        raise QcadeError(f"{where} does not hold {', '.join(names)} and nothing else")
+    for name in names:
+        value = data.get(name)
+        if type(value) is int and -LARGEST_WHOLE_NUMBER <= value <= LARGEST_WHOLE_NUMBER:
+            continue
+        if name not in _FRACTIONS:
+            raise QcadeError(f"{where}: {name} is not a whole number of at most 2**53")
+        if type(value) is not float or not -LARGEST_FLOAT <= value <= LARGEST_FLOAT:
+            raise QcadeError(f"{where}: {name} is not a number of at most {LARGEST_FLOAT:g}")
+    return data
 
 
 def _read(path: Path, expected: FilePosition | None) -> bytes:
@@ -212,12 +260,13 @@ def _split(path: Path, content: bytes) -> tuple[dict[str, JSON], bytes]:
         if content[: len(MAGIC)] != MAGIC:
             raise ValueError
         (length,) = _LENGTH.unpack(content[len(MAGIC) : start])
-        header = json.loads(content[start : start + length])
-        if header["format"] != FORMAT_VERSION or int(header["environments"]) < 1:
+        header = parse_json_object(content[start : start + length], str(path))
+        if header["format"] != FORMAT_VERSION:
             raise ValueError
-        int(header["first_row"])
-    except (ValueError, KeyError, TypeError, struct.error):
-        raise QcadeError(f"{path} is no tape of format {FORMAT_VERSION}") from None
+        check_value(header["environments"], EnvironmentCount, "environments")
+        check_value(header["first_row"], Count, "first_row")
+    except (ValueError, KeyError, QcadeError, struct.error):
+        raise QcadeError(f"{path} is not a format-{FORMAT_VERSION} tape") from None
     return header, content[start + length :]
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from qcade.games.opening import open_game
+from qcade.machine import available_cores
 from qcade.parts import Environments
 from qcade.recipe import Recipe
 from qcade.tape.format import RecordedEpisode, Tape
@@ -59,7 +61,8 @@ def play_again(
     seeding is missing there, playing ends. Up to `forked_frames` the run was another's, whose
     recipe may have had another seed.
     """
-    environments = _Watched(recipe.game.open(recipe.environments, 0, recipe.compute.threads))
+    # On all cores, whatever the run computed on: no frame depends on it.
+    environments = _Watched(open_game(recipe.game, recipe.environments, 0, available_cores()))
     try:
         return _play_again(
             environments, recipe, tape, rows_of_interest, settled_row, progress, forked_frames
