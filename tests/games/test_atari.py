@@ -182,6 +182,24 @@ def test_unusable_rom_files_are_refused(tmp_path: Path) -> None:
         Atari(rom=str(tmp_path)).open(1, 0)
 
 
+def test_a_folder_of_roms_that_the_environment_names_is_used_in_silence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pong, breakout = (str(roms.get_rom_path(game)) for game in ("pong", "breakout"))
+    monkeypatch.setenv("ALE_ROMS_DIR", str(tmp_path))
+    with pytest.raises(QcadeError, match=r"no pong.bin in .*ALE_ROMS_DIR"):
+        Atari("pong").protocol()
+    shutil.copy(breakout, tmp_path / "pong.bin")
+    with pytest.raises(QcadeError, match=r"not the ROM of pong but that of breakout"):
+        Atari("pong").protocol()
+    (tmp_path / "pong.bin").unlink()
+    shutil.copy(pong, tmp_path / "pong.bin")
+    capsys.readouterr()
+    assert Atari("pong").protocol()["game"] == "pong"
+    # ale-py's own way to find it would print a line, in the middle of a command's JSON.
+    assert capsys.readouterr().out == ""
+
+
 def test_names_are_made_canonical() -> None:
     assert Atari("ALE/SpaceInvaders-v5") == Atari("space-invaders")
     with pytest.raises(QcadeError, match="unknown game"):

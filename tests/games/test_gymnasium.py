@@ -11,8 +11,8 @@ from gymnasium import spaces
 
 from qcade.games.frames import area, subsampled_mean
 from qcade.games.gymnasium import GymnasiumGame
-from qcade.games.stepping import Conduct, GymnasiumEnvironments
-from qcade.types import QcadeError
+from qcade.games.stepping import EpisodeRules, GymnasiumEnvironments
+from qcade.types import EnvironmentFailed, QcadeError
 
 
 class Counter(gymnasium.Env[Any, Any]):
@@ -63,14 +63,19 @@ def registered() -> Iterator[None]:
         del gymnasium.registry[name]
 
 
-def opened(conduct: Conduct, count: int = 2) -> tuple[list[Counter], GymnasiumEnvironments]:
-    made = [Counter() for _ in range(count)]
+def opened(rules: EpisodeRules, count: int = 2) -> tuple[list[Counter], GymnasiumEnvironments]:
+    made: list[Counter] = []
+
+    def make() -> Counter:
+        made.append(Counter())
+        return made[-1]
+
     seeds = np.arange(count) + 50
-    return made, GymnasiumEnvironments(made, area(8, 6), (8, 6), seeds, conduct)
+    return made, GymnasiumEnvironments("Counter-v0", make, seeds, area(8, 6), (8, 6), rules)
 
 
-def episode(conduct: Conduct, decisions: int) -> tuple[list[int], list[float], list[float], str]:
-    _, environments = opened(conduct, 1)
+def episode(rules: EpisodeRules, decisions: int) -> tuple[list[int], list[float], list[float], str]:
+    _, environments = opened(rules, 1)
     steps = [environments.reset()]
     for _ in range(decisions):
         environments.send(np.array([1]))
@@ -85,7 +90,7 @@ def episode(conduct: Conduct, decisions: int) -> tuple[list[int], list[float], l
 
 
 def test_an_end_is_shown_and_the_next_step_opens_an_episode() -> None:
-    frames, rewards, discounts, firsts = episode(Conduct(), 7)
+    frames, rewards, discounts, firsts = episode(EpisodeRules(), 7)
     assert frames == [20, 21, 22, 23, 24, 25, 20, 21]
     assert rewards == [0, 10, 20, 30, 40, 50, 0, 10]
     assert discounts == [1, 1, 1, 1, 1, 0, 1, 1]
@@ -93,27 +98,27 @@ def test_an_end_is_shown_and_the_next_step_opens_an_episode() -> None:
 
 
 def test_life_loss_has_discount_zero_without_an_end() -> None:
-    _, _, discounts, firsts = episode(Conduct(life_loss_terminal=True), 7)
+    _, _, discounts, firsts = episode(EpisodeRules(life_loss_terminal=True), 7)
     assert discounts == [1, 1, 0, 1, 1, 0, 1, 1]
     assert firsts == "F.....F."
 
 
 def test_cut_off_keeps_its_frame_and_discount_one() -> None:
-    conduct = Conduct(max_episode_decisions=3, blank_terminal_frame=True)
-    frames, _, discounts, firsts = episode(conduct, 7)
+    rules = EpisodeRules(max_episode_decisions=3, blank_terminal_frame=True)
+    frames, _, discounts, firsts = episode(rules, 7)
     assert frames == [20, 21, 22, 23, 20, 21, 22, 23]
     assert discounts == [1] * 8
     assert firsts == "F...F..."
 
 
 def test_blank_terminal_frame() -> None:
-    frames, rewards, _, _ = episode(Conduct(blank_terminal_frame=True), 6)
+    frames, rewards, _, _ = episode(EpisodeRules(blank_terminal_frame=True), 6)
     assert frames == [20, 21, 22, 23, 24, 0, 20]
     assert rewards[5] == 50
 
 
 def test_only_the_first_reset_is_seeded() -> None:
-    made, environments = opened(Conduct(max_episode_decisions=1))
+    made, environments = opened(EpisodeRules(max_episode_decisions=1))
     environments.reset()
     for _ in range(2):
         environments.send(np.array([0, 1]))
@@ -125,7 +130,7 @@ def test_only_the_first_reset_is_seeded() -> None:
 
 
 def test_sending_returns_before_the_environment_has_stepped() -> None:
-    made, environments = opened(Conduct(), 1)
+    made, environments = opened(EpisodeRules(), 1)
     environments.reset()
     step = made[0].step
 
@@ -142,17 +147,20 @@ def test_sending_returns_before_the_environment_has_stepped() -> None:
 
 
 def test_what_the_environment_raises_is_raised_by_recv() -> None:
-    _, environments = opened(Conduct())
+    _, environments = opened(EpisodeRules())
     environments.reset()
     environments.send(np.array([0, 2]))
-    with pytest.raises(RuntimeError, match="the environment broke"):
+    with pytest.raises(
+        EnvironmentFailed, match="Counter-v0 raised RuntimeError in step: the environment broke"
+    ) as failure:
         environments.recv()
+    assert isinstance(failure.value.__cause__, RuntimeError)
     environments.close()
     environments.close()
 
 
 def test_send_and_recv_take_turns() -> None:
-    _, environments = opened(Conduct(), 1)
+    _, environments = opened(EpisodeRules(), 1)
     environments.reset()
     with pytest.raises(ValueError, match="send actions"):
         environments.recv()
@@ -207,9 +215,16 @@ def test_slugs_and_film() -> None:
     assert GymnasiumGame("module:Space/MyGame-v3").slug == "my_game"
     game = GymnasiumGame("Counter-v0")
     assert game.pictures_per_second == 12
-    filmed = list(game.film(0, [0, 1, 1]))
-    assert [step.reward for step in filmed] == [10, 20, 30]
-    assert filmed[2].pictures[0].shape == (8, 6, 3)
+    environments = game.open_filmed(0)
+    environments.reset()
+    assert environments.picture().shape == (8, 6, 3)
+    assert int(environments.picture().max()) == 20
+    environments.send(np.array([1]))
+    environments.recv()
+    assert int(environments.picture().max()) == 21
+    environments.close()
+    with pytest.raises(QcadeError, match="cannot be played again"):
+        game.film(0, [0, 1, 1])
 
 
 def test_an_atari_id_plays_and_its_stickiness_is_in_the_protocol() -> None:

@@ -1,4 +1,4 @@
-"""Atari games on the emulator's own vector interface, which preprocesses in C++ threads."""
+"""Atari games with a fixed frame skip."""
 
 from __future__ import annotations
 
@@ -8,12 +8,22 @@ from dataclasses import dataclass
 import ale_py
 
 from qcade.games import atari_film
-from qcade.games.emulators import AtariEnvironments
+from qcade.games.emulation import EmulatorSettings
+from qcade.games.emulators import AtariEnvironments, start_emulators
 from qcade.games.names import canonical
-from qcade.games.roms import find_rom
+from qcade.games.roms import Rom, find_rom
 from qcade.games.seeds import environment_seeds
 from qcade.parts import Game, always
-from qcade.types import JSON, Count, FilmedStep, Positive, Probability, QcadeError
+from qcade.types import (
+    JSON,
+    Count,
+    EmulatorCount,
+    EmulatorPositive,
+    FilmedStep,
+    FrameSkip,
+    Pixels,
+    Probability,
+)
 
 
 @dataclass(frozen=True)
@@ -22,11 +32,11 @@ class Atari(Game):
 
     game: str = "pong"
     """Name of the game, in any usual spelling."""
-    frame_skip: Positive = 4
+    frame_skip: FrameSkip = 4
     """Emulator frames that one decision lasts."""
     sticky_actions: Probability = 0.0
     """Probability, at each emulator frame, that the previous action is repeated instead."""
-    noop_max: Count = 30
+    noop_max: EmulatorCount = 30
     """Most emulator frames that an episode may open with without any action."""
     life_loss_terminal: bool = True
     """Whether losing a life has discount 0, without ending the episode."""
@@ -34,14 +44,20 @@ class Atari(Game):
     """Whether FIRE is pressed for the player when an episode opens."""
     full_action_set: bool = False
     """Whether all 18 actions are offered, not only those that matter in this game."""
-    max_episode_frames: Positive = 108_000
+    max_episode_frames: EmulatorPositive = 108_000
     """Emulator frames after which an episode is cut off (108,000 are half an hour)."""
-    height: Positive = 84
+    height: Pixels = 84
     """Height of an observation in pixels."""
-    width: Positive = 84
+    width: Pixels = 84
     """Width of an observation in pixels."""
     rom: str | None = None
     """Path of a ROM file of your own; it then decides the game."""
+    rom_md5: str | None = None
+    """Checksum of that file, filled in: by it the ROM is found again wherever it is moved."""
+    mode: Count | None = None
+    """Mode of the game, a variant that its own switches select; none for its default."""
+    difficulty: Count | None = None
+    """Difficulty of the game, by its own switches; none for its default."""
 
     def __post_init__(self) -> None:
         """Make the name canonical, so that equal games are equal whatever the spelling."""
@@ -50,7 +66,7 @@ class Atari(Game):
     @property
     def slug(self) -> str:
         """The canonical name of the game: of the one in `rom`, where that is given."""
-        return self.game if self.rom is None else find_rom(self.game, self.rom).game
+        return self.game if self.rom is None else self._rom().game
 
     @property
     def frame_shape(self) -> tuple[int, int]:
@@ -63,37 +79,15 @@ class Atari(Game):
         return self.frame_skip
 
     def open(self, environments: int, seed: int, threads: int = 0) -> AtariEnvironments:
-        """Start E emulators on that many threads (0: all cores); `QcadeError` without a ROM."""
-        if not hasattr(ale_py, "ALEVectorInterface"):
-            raise QcadeError(
-                "this build of ale-py has no vector interface: install ale-py from PyPI"
-            )
-        ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)
-        emulators = ale_py.ALEVectorInterface(
-            rom_path=find_rom(self.game, self.rom).path,
-            num_envs=environments,
-            frame_skip=self.frame_skip,
-            stack_num=1,
-            img_height=self.height,
-            img_width=self.width,
-            grayscale=True,
-            maxpool=True,
-            noop_max=self.noop_max,
-            use_fire_reset=self.fire_reset,
-            episodic_life=False,
-            life_loss_info=False,
-            reward_clipping=False,
-            # It says steps and counts emulator frames, from the end of the opening no-ops on.
-            max_episode_steps=self.max_episode_frames,
-            repeat_action_probability=self.sticky_actions,
-            full_action_space=self.full_action_set,
-            batch_size=0,
-            num_threads=threads,
-            thread_affinity_offset=-1,
-            autoreset_mode="NextStep",
-        )
+        """Start E emulators on that many threads (0: all cores).
+
+        In a chosen mode or difficulty they share one thread. `QcadeError` without a ROM, or if the
+        game has no such mode or difficulty.
+        """
         return AtariEnvironments(
-            emulators, environment_seeds(seed, environments), self.life_loss_terminal
+            start_emulators(self._settings(), environments, threads),
+            environment_seeds(seed, environments),
+            self.life_loss_terminal,
         )
 
     @property
@@ -113,20 +107,13 @@ class Atari(Game):
         is_shown: Callable[[int], bool] = always,
     ) -> Iterator[FilmedStep]:
         """Play one emulator again from a seeded reset on, every frame of it in colour."""
-        settings = atari_film.FilmSettings(
-            rom=find_rom(self.game, self.rom).path,
-            frame_skip=self.frame_skip,
-            sticky_actions=self.sticky_actions,
-            noop_max=self.noop_max,
-            fire_reset=self.fire_reset,
-            full_action_set=self.full_action_set,
-            max_episode_frames=self.max_episode_frames,
-        )
-        return atari_film.film(settings, emulator_seed, actions, is_shown)
+        return atari_film.film(self._settings(), emulator_seed, actions, is_shown)
 
     def protocol(self) -> dict[str, JSON]:
         """Everything about play that a score depends on, versions included."""
-        rom = find_rom(self.game, self.rom)
+        rom = self._rom()
+        # Only where they are chosen: runs from before there was a choice have no such entries.
+        chosen = {"mode": self.mode, "difficulty": self.difficulty}
         return {
             "kind": "atari",
             "game": rom.game,
@@ -140,4 +127,22 @@ class Atari(Game):
             "observation": f"{self.height}x{self.width} grey",
             "ale_py": ale_py.__version__,
             "rom_md5": rom.md5,
+            **{name: value for name, value in chosen.items() if value is not None},
         }
+
+    def _rom(self) -> Rom:
+        return find_rom(self.game, self.rom, self.rom_md5)
+
+    def _settings(self) -> EmulatorSettings:
+        return EmulatorSettings(
+            rom=self._rom().path,
+            mode=self.mode,
+            difficulty=self.difficulty,
+            frame_skip=self.frame_skip,
+            sticky_actions=self.sticky_actions,
+            noop_max=self.noop_max,
+            fire_reset=self.fire_reset,
+            full_action_set=self.full_action_set,
+            max_episode_frames=self.max_episode_frames,
+            size=(self.height, self.width),
+        )

@@ -2,39 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
-from typing import NamedTuple
 
-import ale_py
 import numpy as np
 
+from qcade.games.emulation import EmulatorSettings
+from qcade.games.emulators import start_emulators
 from qcade.types import FilmedStep, UInt8Array
 
 FRAMES_PER_SECOND = 60.0
 
 
-class FilmSettings(NamedTuple):
-    """What decides an episode beside its seed and actions."""
-
-    rom: Path
-    """The ROM file."""
-    frame_skip: int
-    """Emulator frames of a decision."""
-    sticky_actions: float
-    """Probability, at each emulator frame, that the previous action is repeated."""
-    noop_max: int
-    """Most emulator frames that an episode may open with without any action."""
-    fire_reset: bool
-    """Whether FIRE is pressed when an episode opens."""
-    full_action_set: bool
-    """Whether actions number all 18, not only those that matter."""
-    max_episode_frames: int
-    """Emulator frames after which an episode is cut off."""
-
-
 def film(
-    settings: FilmSettings,
+    settings: EmulatorSettings,
     seed: int,
     actions: Iterable[int],
     is_shown: Callable[[int], bool],
@@ -45,7 +26,7 @@ def film(
     its decision, and once where an episode opens, plays the very game that was played with a
     frame skip.
     """
-    emulator = _single_frame_emulator(settings)
+    emulator = start_emulators(dataclasses.replace(settings, frame_skip=1, size=None), 1, 1)
     emulator.reset(np.array([0]), np.array([seed]))
     strength = np.ones(1, np.float32)
     ended = False
@@ -65,32 +46,3 @@ def film(
             if ended:
                 break
         yield FilmedStep(pictures, 0.0 if first else points, first)
-
-
-def _single_frame_emulator(settings: FilmSettings) -> ale_py.ALEVectorInterface:
-    ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)
-    screen = ale_py.ALEInterface()
-    screen.loadROM(settings.rom)
-    height, width = screen.getScreenDims()
-    return ale_py.ALEVectorInterface(
-        rom_path=settings.rom,
-        num_envs=1,
-        frame_skip=1,
-        stack_num=1,
-        img_height=height,
-        img_width=width,
-        grayscale=False,
-        maxpool=False,
-        noop_max=settings.noop_max,
-        use_fire_reset=settings.fire_reset,
-        episodic_life=False,
-        life_loss_info=False,
-        reward_clipping=False,
-        max_episode_steps=settings.max_episode_frames,
-        repeat_action_probability=settings.sticky_actions,
-        full_action_space=settings.full_action_set,
-        batch_size=0,
-        num_threads=1,
-        thread_affinity_offset=-1,
-        autoreset_mode="NextStep",
-    )

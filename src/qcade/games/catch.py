@@ -9,7 +9,7 @@ import numpy as np
 
 from qcade.games.seeds import environment_seeds
 from qcade.parts import Game, always
-from qcade.types import JSON, BoolArray, FilmedStep, IntArray, Positive, TimeStep, UInt8Array
+from qcade.types import JSON, BoolArray, CellPixels, FilmedStep, IntArray, TimeStep, UInt8Array
 
 _CELLS = 7
 _PADDLE_ROW = _CELLS - 1
@@ -20,7 +20,7 @@ _BALL_GREY, _PADDLE_GREY = 255, 128
 class Catch(Game):
     """A ball falls 7 rows in one of 7 columns: 1 point if the paddle is below it, else -1."""
 
-    cell_pixels: Positive = 12
+    cell_pixels: CellPixels = 12
     """Height and width of a cell; 12 make frames of 84x84, the size of Atari games."""
 
     @property

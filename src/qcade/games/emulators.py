@@ -1,4 +1,4 @@
-"""E Atari emulators behind ale-py's vector interface, as `Environments`."""
+"""E Atari emulators: starting them, and playing with them as `Environments`."""
 
 from __future__ import annotations
 
@@ -7,22 +7,64 @@ from typing import Any
 import ale_py
 import numpy as np
 
-from qcade.types import BoolArray, IntArray, TimeStep, UInt8Array
+from qcade.games.emulation import EmulatorSettings, VectorEmulators
+from qcade.games.mode_emulators import ModeEmulators
+from qcade.machine import available_cores
+from qcade.types import BoolArray, IntArray, QcadeError, TimeStep, UInt8Array
 
 _KEEP_RANDOMNESS = -1
 
 
+def start_emulators(settings: EmulatorSettings, emulators: int, threads: int) -> VectorEmulators:
+    """Start E emulators on that many threads (0: all cores that this process may use).
+
+    ale-py's vector interface, which preprocesses in C++ threads, plays the default mode and
+    difficulty alone; those that can be told of others share one thread. `QcadeError` if the game
+    has no such mode or difficulty.
+    """
+    ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)
+    if settings.mode is not None or settings.difficulty is not None:
+        return ModeEmulators(settings, emulators)
+    if not hasattr(ale_py, "ALEVectorInterface"):
+        raise QcadeError("this build of ale-py has no vector interface: install ale-py from PyPI")
+    height, width = settings.size or _screen_size(settings)
+    return ale_py.ALEVectorInterface(
+        rom_path=settings.rom,
+        num_envs=emulators,
+        frame_skip=settings.frame_skip,
+        stack_num=1,
+        img_height=height,
+        img_width=width,
+        grayscale=settings.size is not None,
+        maxpool=settings.size is not None,
+        noop_max=settings.noop_max,
+        use_fire_reset=settings.fire_reset,
+        episodic_life=False,
+        life_loss_info=False,
+        reward_clipping=False,
+        # It says steps and counts emulator frames, from the end of the opening no-ops on.
+        max_episode_steps=settings.max_episode_frames,
+        repeat_action_probability=settings.sticky_actions,
+        full_action_space=settings.full_action_set,
+        batch_size=0,
+        # Its own 0 would be all cores of the machine, whatever a container may use of them.
+        num_threads=threads or min(emulators, available_cores()),
+        thread_affinity_offset=-1,
+        autoreset_mode="NextStep",
+    )
+
+
 class AtariEnvironments:
-    """E emulators behind one vector interface; see `Environments`."""
+    """E emulators that were started together; see `Environments`."""
 
     def __init__(
         self,
-        emulators: ale_py.ALEVectorInterface,
+        emulators: VectorEmulators,
         seeds: IntArray,
         life_loss_terminal: bool,
     ) -> None:
         """Wrap emulators that were not reset yet; `seeds` is int64 [E]."""
-        self._emulators: ale_py.ALEVectorInterface | None = emulators
+        self._emulators: VectorEmulators | None = emulators
         self._seeds = seeds
         self._life_loss_terminal = life_loss_terminal
         self._action_meanings = tuple(action.name for action in emulators.get_action_set())
@@ -85,7 +127,14 @@ class AtariEnvironments:
         """Free the emulators; closing twice is harmless."""
         self._emulators = None
 
-    def _opened(self) -> ale_py.ALEVectorInterface:
+    def _opened(self) -> VectorEmulators:
         if self._emulators is None:
             raise ValueError("these environments were closed")
         return self._emulators
+
+
+def _screen_size(settings: EmulatorSettings) -> tuple[int, int]:
+    emulator = ale_py.ALEInterface()
+    emulator.loadROM(settings.rom)
+    height, width = emulator.getScreenDims()
+    return height, width

@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
-import difflib
+import functools
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 import ale_py
 import gymnasium
-import numpy as np
-from gymnasium import spaces
 
+from qcade.games import registry
+from qcade.games.contract import check_spaces
 from qcade.games.frames import area
 from qcade.games.names import canonical
 from qcade.games.seeds import environment_seeds
-from qcade.games.stepping import Conduct, GymnasiumEnvironments
+from qcade.games.stepping import EpisodeRules, GymnasiumEnvironments
 from qcade.parts import Game, always
-from qcade.types import JSON, FilmedStep, Positive, QcadeError, UInt8Array
+from qcade.types import (
+    JSON,
+    EnvironmentFailed,
+    FilmedStep,
+    FrameSkip,
+    IntArray,
+    Pixels,
+    Positive,
+    QcadeError,
+)
 
-# Naming the package once makes its games known to Gymnasium.
-gymnasium.register_envs(ale_py)
+DEFAULT_PICTURES_PER_SECOND = 30.0
+CAP_FRAMES = 108_000
+"""Half an hour: where nothing else ends an episode, an evaluation does."""
 
 _WORD_BOUNDARY = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[^A-Za-z0-9]+")
 
@@ -33,16 +42,18 @@ class GymnasiumGame(Game):
 
     env_id: str = "ALE/Pong-v5"
     """Gymnasium's id of the environment; `module:Name-v0` imports the module first."""
-    height: Positive = 84
+    height: Pixels = 84
     """Height of an observation in pixels."""
-    width: Positive = 84
+    width: Pixels = 84
     """Width of an observation in pixels."""
-    frame_skip: Positive = 1
+    frame_skip: FrameSkip = 1
     """Frames that one decision is counted as; how many it lasts is up to the environment."""
     max_episode_decisions: Positive | None = None
-    """Decisions after which an episode is cut off; None keeps the environment's own limit."""
+    """Decisions after which an episode is cut; None keeps the environment's own limit."""
     life_loss_terminal: bool = False
     """Whether a fall of `info["lives"]` has discount 0, without ending the episode."""
+    arguments: tuple[str, ...] = ()
+    """Keyword arguments of the environment, such as size=8 or name="hard"."""
 
     @property
     def slug(self) -> str:
@@ -65,15 +76,27 @@ class GymnasiumGame(Game):
 
     def open(self, environments: int, seed: int, threads: int = 0) -> GymnasiumEnvironments:
         """Make E environments that share one thread; `QcadeError` if an agent cannot play them."""
-        made = [self._make() for _ in range(environments)]
-        _require_playable(self.env_id, made[0])
-        return GymnasiumEnvironments(
-            made,
-            area(self.height, self.width),
-            self.frame_shape,
-            environment_seeds(seed, environments),
-            Conduct(self.max_episode_decisions, self.life_loss_terminal),
-        )
+        return self._open(environment_seeds(seed, environments), None)
+
+    def open_filmed(self, seed: int) -> GymnasiumEnvironments:
+        """Make one environment that renders while it is played; without a render mode if it must.
+
+        Not every constructor takes one; then the film shows observations.
+        """
+        seeds = environment_seeds(seed, 1)
+        try:
+            return self._open(seeds, "rgb_array")
+        except EnvironmentFailed as failure:
+            if "render_mode" not in str(failure.__cause__):
+                raise
+        return self._open(seeds, None)
+
+    def capped(self) -> GymnasiumGame:
+        """The same game, with episodes of half an hour at most where nothing else ends them."""
+        registered = registry.find_spec(self.env_id).max_episode_steps
+        if self.max_episode_decisions is not None or registered is not None:
+            return self
+        return replace(self, max_episode_decisions=max(1, CAP_FRAMES // self.frame_skip))
 
     @property
     def is_replayable(self) -> bool:
@@ -83,10 +106,11 @@ class GymnasiumGame(Game):
     @property
     def pictures_per_second(self) -> float:
         """The environment's own rate where it names one, else 30."""
-        made = self._make()
-        rate = made.metadata.get("render_fps") or 30
-        made.close()
-        return float(rate)
+        environments = self.open(1, 0)
+        try:
+            return environments.pictures_per_second or DEFAULT_PICTURES_PER_SECOND
+        finally:
+            environments.close()
 
     def film(
         self,
@@ -94,91 +118,42 @@ class GymnasiumGame(Game):
         actions: Iterable[int],
         is_shown: Callable[[int], bool] = always,
     ) -> Iterator[FilmedStep]:
-        """Play one environment again from a seeded reset on, as the environment renders it."""
-        environment = self._make(render_mode="rgb_array")
-        environment.reset(seed=emulator_seed)
-        start = int(getattr(environment.action_space, "start", 0))
-        ended, decisions = False, 0
-        for step, action in enumerate(actions):
-            first, points = ended, 0.0
-            if first:
-                environment.reset()
-                ended, decisions = False, 0
-            else:
-                _, reward, terminated, truncated, _ = environment.step(action + start)
-                points = float(reward)
-                decisions += 1
-                ended = terminated or truncated or decisions == self.max_episode_decisions
-            pictures: list[UInt8Array] = []
-            if is_shown(step):
-                pictures.append(np.asarray(environment.render(), np.uint8))
-            yield FilmedStep(pictures, points, first)
-        environment.close()
+        """Refuse: seeds and actions bring nothing back; `open_filmed` films what is played now."""
+        raise QcadeError(f"{self.env_id} cannot be played again from seeds and actions")
 
     def protocol(self) -> dict[str, JSON]:
         """Everything about play that a score depends on, the registered settings included."""
-        try:
-            spec = gymnasium.spec(self.env_id)
-        except (gymnasium.error.Error, ImportError) as reason:
-            raise _unknown(self.env_id, reason) from reason
+        spec = registry.find_spec(self.env_id)
+        arguments = registry.parse_arguments(self.arguments)
         # Settings may hold any object; its text is enough to tell two protocols apart.
-        registered: JSON = json.loads(json.dumps(spec.kwargs, default=str, sort_keys=True))
-        versions: dict[str, JSON] = {"gymnasium": gymnasium.__version__}
-        if str(spec.entry_point).startswith("ale_py"):
-            versions["ale_py"] = ale_py.__version__
+        text = json.dumps(spec.kwargs, default=str, sort_keys=True)
+        registered: JSON = json.loads(text, parse_constant=str)
+        more: dict[str, JSON] = {"arguments": arguments} if arguments else {}
+        if registry.is_atari(spec):
+            more["ale_py"] = ale_py.__version__
         return {
             "kind": "gymnasium",
             "game": self.slug,
-            "env_id": self.env_id,
+            "env_id": registry.full_id(self.env_id),
             "registered": registered,
             "frame_skip": self.frame_skip,
             "max_episode_decisions": self.max_episode_decisions or spec.max_episode_steps,
             "life_loss_terminal": self.life_loss_terminal,
             "observation": f"{self.height}x{self.width} grey",
-            **versions,
+            "gymnasium": gymnasium.__version__,
+            **more,
         }
 
-    def _make(self, render_mode: str | None = None) -> gymnasium.Env[Any, Any]:
-        # A limit of one's own replaces the registered one, which might be shorter: -1 lifts that.
+    def _open(self, seeds: IntArray, render_mode: str | None) -> GymnasiumEnvironments:
+        # A limit of its own replaces the registered one, which might be shorter: -1 lifts that.
         limit = None if self.max_episode_decisions is None else -1
-        try:
-            return gymnasium.make(
-                self.env_id,
-                render_mode=render_mode,
-                max_episode_steps=limit,
-                disable_env_checker=True,
-            )
-        except (gymnasium.error.Error, ImportError) as reason:
-            raise _unknown(self.env_id, reason) from reason
-
-
-def _unknown(env_id: str, reason: Exception) -> QcadeError:
-    known = env_id in gymnasium.registry
-    unavailable = (gymnasium.error.DependencyNotInstalled, ImportError)
-    if known or isinstance(reason, unavailable):
-        return QcadeError(f"Gymnasium cannot make {env_id}: {reason}")
-    near = difflib.get_close_matches(env_id, gymnasium.registry, n=3, cutoff=0.5)
-    hint = f"did you mean {', '.join(near)}?" if near else "check the spelling."
-    return QcadeError(
-        f'Gymnasium knows no environment "{env_id}": {hint} '
-        'If another package registers it, name that too, as in "package:Name-v0"'
-    )
-
-
-def _require_playable(env_id: str, environment: gymnasium.Env[Any, Any]) -> None:
-    actions = environment.action_space
-    if not isinstance(actions, spaces.Discrete):
-        raise QcadeError(
-            f"{env_id} has the actions {actions}, and these agents choose from a list "
-            "(a Discrete space): wrap it, or choose another environment"
+        arguments = registry.parse_arguments(self.arguments)
+        return GymnasiumEnvironments(
+            self.env_id,
+            functools.partial(registry.make, self.env_id, arguments, render_mode, limit),
+            seeds,
+            area(self.height, self.width),
+            self.frame_shape,
+            EpisodeRules(self.max_episode_decisions, self.life_loss_terminal),
+            functools.partial(check_spaces, self.env_id),
         )
-    seen = environment.observation_space
-    if not isinstance(seen, spaces.Box) or seen.dtype != np.uint8 or not _is_image(seen.shape):
-        raise QcadeError(
-            f"{env_id} shows {seen}, and these agents look at single uint8 images, "
-            "HxW, HxWx1 or HxWx3, which are stacked here: choose an environment that shows them"
-        )
-
-
-def _is_image(shape: tuple[int, ...]) -> bool:
-    return len(shape) == 2 or (len(shape) == 3 and shape[2] in (1, 3))

@@ -10,14 +10,25 @@ import ale_py
 import gymnasium
 from ale_py.env import AtariEnv
 
+from qcade.checks import check_value
 from qcade.games.atari_film import FRAMES_PER_SECOND
 from qcade.games.frames import subsampled_mean
+from qcade.games.modes import require_modes
 from qcade.games.names import canonical
 from qcade.games.roms import find_rom
 from qcade.games.seeds import environment_seeds
-from qcade.games.stepping import Conduct, GymnasiumEnvironments
+from qcade.games.stepping import EpisodeRules, GymnasiumEnvironments
 from qcade.parts import Game, always
-from qcade.types import JSON, FilmedStep, Positive, Probability, QcadeError, UInt8Array
+from qcade.types import (
+    JSON,
+    Count,
+    FilmedStep,
+    FrameSkip,
+    Positive,
+    Probability,
+    QcadeError,
+    UInt8Array,
+)
 
 _HEIGHT, _WIDTH = 105, 80
 
@@ -28,7 +39,7 @@ class RandomSkipAtari(Game):
 
     game: str = "pong"
     """Name of the game, in any usual spelling."""
-    frame_skip: tuple[int, int] = (2, 5)
+    frame_skip: tuple[FrameSkip, FrameSkip] = (2, 5)
     """Fewest emulator frames of a decision, and one more than the most, as Gymnasium counts."""
     sticky_actions: Probability = 0.0
     """Probability, at each emulator frame, that the previous action is repeated instead."""
@@ -40,14 +51,20 @@ class RandomSkipAtari(Game):
     """Whether losing a life has discount 0, without ending the episode."""
     full_action_set: bool = False
     """Whether all 18 actions are offered, not only those that matter in this game."""
+    mode: Count | None = None
+    """Mode of the game, a variant that its own switches select; none for its default."""
+    difficulty: Count | None = None
+    """Difficulty of the game, by its own switches; none for its default."""
 
     def __post_init__(self) -> None:
         """Make the name canonical and check the frames; both may be a `QcadeError`."""
         object.__setattr__(self, "game", canonical(self.game))
-        low, high = self.frame_skip
-        if not 0 < low < high:
+        skip = tuple(self.frame_skip) if isinstance(self.frame_skip, list) else self.frame_skip
+        check_value(skip, tuple[FrameSkip, FrameSkip], "game.frame_skip")
+        low, high = skip
+        if not low < high:
             raise QcadeError(
-                f"frame_skip is {low}, {high}: the first must be at least 1 and below the second"
+                f"game.frame_skip is {low}, {high}: the first must be below the second"
             )
         object.__setattr__(self, "frame_skip", (low, high))
 
@@ -68,14 +85,20 @@ class RandomSkipAtari(Game):
         return round((low + high - 1) / 2)
 
     def open(self, environments: int, seed: int, threads: int = 0) -> GymnasiumEnvironments:
-        """Start E emulators that share one thread; `QcadeError` without a ROM."""
-        find_rom(self.game)
+        """Start E emulators that share one thread.
+
+        Raises `QcadeError` without a ROM, or if the game has no such mode or difficulty.
+        """
+        require_modes(self.game, self.mode, self.difficulty)
         return GymnasiumEnvironments(
-            [self._make(self.frame_skip) for _ in range(environments)],
+            self.game,
+            lambda: self._make(self.frame_skip),
+            environment_seeds(seed, environments),
             subsampled_mean(),
             self.frame_shape,
-            environment_seeds(seed, environments),
-            Conduct(self.max_episode_decisions, self.life_loss_terminal, self.blank_terminal_frame),
+            EpisodeRules(
+                self.max_episode_decisions, self.life_loss_terminal, self.blank_terminal_frame
+            ),
         )
 
     @property
@@ -124,6 +147,8 @@ class RandomSkipAtari(Game):
 
     def protocol(self) -> dict[str, JSON]:
         """Everything about play that a score depends on, versions included."""
+        # Only where they are chosen: runs from before there was a choice have no such entries.
+        chosen = {"mode": self.mode, "difficulty": self.difficulty}
         return {
             "kind": "random-skip atari",
             "game": self.game,
@@ -138,6 +163,7 @@ class RandomSkipAtari(Game):
             "observation": f"{_HEIGHT}x{_WIDTH} grey",
             "ale_py": ale_py.__version__,
             "rom_md5": find_rom(self.game).md5,
+            **{name: value for name, value in chosen.items() if value is not None},
         }
 
     def _make(self, frame_skip: int | tuple[int, int]) -> gymnasium.Env[Any, Any]:
@@ -147,6 +173,8 @@ class RandomSkipAtari(Game):
             "gymnasium.Env[Any, Any]",
             AtariEnv(
                 self.game,
+                mode=self.mode,
+                difficulty=self.difficulty,
                 obs_type="rgb",
                 frameskip=frame_skip,
                 repeat_action_probability=self.sticky_actions,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import os
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,46 +14,125 @@ from ale_py import roms
 
 from qcade.types import QcadeError
 
+LARGEST_ROM_BYTES = 2**20
+ROM_ENDINGS = (".bin", ".rom", ".a26")
+
+_ALE_PY_ROMS = Path(roms.__file__).parent
+
 
 class Rom(NamedTuple):
     """A ROM file that is known to be supported."""
 
     path: Path
-    """Where it lies."""
+    """Where it is."""
     game: str
     """The canonical name of the game in it."""
     md5: str
     """Hexadecimal md5 of its bytes."""
 
 
-def find_rom(game: str, own: str | None = None) -> Rom:
-    """Find the ROM of a game, or check the user's own file; `QcadeError` if it cannot be played."""
+def find_rom(
+    game: str, own: str | None = None, md5: str | None = None, folders: Iterable[Path] = ()
+) -> Rom:
+    """Find the ROM of a game, or the user's own file; `QcadeError` if it cannot be played.
+
+    Of a known checksum, it is the file at that path if it still is that ROM, or else a file with
+    that checksum: in `folders`, the working folder, the folder of that path, ALE_ROMS_DIR or
+    ale-py.
+    """
+    recorded = _bundled_path(game) if own is None else Path(own).expanduser()
+    if md5 is None:
+        return _bundled(game, recorded) if own is None else read_rom(recorded)
+    if _md5_of(recorded) == md5.lower():
+        return read_rom(recorded)
+    places = _places(recorded, folders)
+    for path in _rom_files(places):
+        if _md5_of(path) == md5.lower():
+            return read_rom(path)
+    now = _md5_of(recorded)
+    raise QcadeError(
+        f"the ROM of this game, with md5 {md5}, is not at {recorded} "
+        f"({'that file is gone' if now is None else f'the file there has md5 {now}'}) nor in "
+        f"{', '.join(map(str, places))}: name it with --rom FILE, or put it into the run's folder"
+    )
+
+
+def require_md5(rom: Rom, md5: str) -> None:
+    """Raise `QcadeError` if a ROM is another than the one with that checksum."""
+    if rom.md5 != md5.lower():
+        raise QcadeError(
+            f"{rom.path} is another ROM than was played before: its md5 is {rom.md5}, and that "
+            f"of the ROM played before is {md5}"
+        )
+
+
+def read_rom(path: Path) -> Rom:
+    """Look at a ROM file; `QcadeError` if it is missing or the emulator does not support it."""
     # The size and the time let an exchanged file be noticed while repeated questions stay cheap.
-    path = Path(own).expanduser() if own is not None else _bundled(game)
     try:
         status = path.stat()
     except OSError as reason:
-        raise QcadeError(_missing(path, game, own)) from reason
+        raise QcadeError(
+            f"there is no ROM file {path}: check the path, or leave it out to use ale-py's own ROM"
+        ) from reason
     return _checked(path, status.st_size, status.st_mtime_ns)
 
 
-def _bundled(game: str) -> Path:
-    try:
-        path = roms.get_rom_path(game)
-    except OSError as reason:
+def _bundled_path(game: str) -> Path:
+    return _bundled_folder() / f"{game}.bin"
+
+
+def _bundled_folder() -> Path:
+    named = os.environ.get("ALE_ROMS_DIR")
+    return Path(named) if named else _ALE_PY_ROMS
+
+
+def _bundled(game: str, path: Path) -> Rom:
+    if not path.is_file():
+        if os.environ.get("ALE_ROMS_DIR"):
+            raise QcadeError(
+                f"there is no {path.name} in {path.parent}, which ALE_ROMS_DIR names: unset it to "
+                "use ale-py's own ROM, or name a ROM file of your own"
+            )
+        raise QcadeError(f"the ROM of {game} is missing at {path}: reinstall ale-py")
+    rom = read_rom(path)
+    if rom.game != game:
         raise QcadeError(
-            f"the ROM of {game} cannot be used: {reason} "
-            "Unset ALE_ROMS_DIR, or reinstall ale-py, or name a ROM file of your own"
-        ) from reason
-    if path is None:
-        raise QcadeError(f"ale-py has no ROM of {game}: name a ROM file of your own")
-    return path
+            f"{path} is not the ROM of {game} but that of {rom.game}: unset ALE_ROMS_DIR, or "
+            "reinstall ale-py, or name a ROM file of your own"
+        )
+    return rom
 
 
-def _missing(path: Path, game: str, own: str | None) -> str:
-    if own is None:
-        return f"the ROM of {game} is missing at {path}: reinstall ale-py"
-    return f"there is no ROM file {path}: check the path, or leave it out to use ale-py's own ROM"
+def _places(recorded: Path, folders: Iterable[Path]) -> list[Path]:
+    candidates = [*folders, Path.cwd(), recorded.parent, _bundled_folder(), _ALE_PY_ROMS]
+    return list(dict.fromkeys(folder.absolute() for folder in candidates if folder.is_dir()))
+
+
+def _rom_files(folders: Iterable[Path]) -> Iterator[Path]:
+    """Files that may be ROMs, in these folders but not below them."""
+    for folder in folders:
+        try:
+            paths = sorted(folder.iterdir())
+        except OSError:
+            continue
+        yield from (path for path in paths if path.suffix.lower() in ROM_ENDINGS)
+
+
+def _md5_of(path: Path) -> str | None:
+    """The checksum of a file; None if it cannot be read or is too large for a ROM."""
+    try:
+        status = path.stat()
+        if not path.is_file() or status.st_size > LARGEST_ROM_BYTES:
+            return None
+        return _md5(path, status.st_size, status.st_mtime_ns)
+    except OSError:
+        return None
+
+
+@functools.lru_cache(maxsize=256)
+def _md5(path: Path, size_bytes: int, changed_ns: int) -> str:
+    return hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
 
 
 @functools.lru_cache(maxsize=256)
@@ -59,7 +140,7 @@ def _checked(path: Path, size_bytes: int, changed_ns: int) -> Rom:
     if not path.is_file():
         raise QcadeError(f"{path} is not a file: name the ROM file itself (.bin)")
     try:
-        md5 = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
+        md5 = _md5(path, size_bytes, changed_ns)
     except OSError as reason:
         raise QcadeError(f"the ROM file {path} cannot be read: {reason.strerror}") from reason
     # The emulator ends the whole process on a ROM that it does not know, so ask before loading.

@@ -1,53 +1,75 @@
-"""Stepping a list of Gymnasium environments in one background thread."""
+"""Stepping a list of Gymnasium environments in one background thread.
+
+That thread makes, resets, steps, renders and closes them all: an environment may keep things that
+only the thread which made them can use, such as a database connection or an OpenGL context.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import gymnasium
 import numpy as np
 
+from qcade.games.contract import check_reset, check_step, guarded
 from qcade.games.frames import Preprocess
-from qcade.types import IntArray, TimeStep, UInt8Array
+from qcade.games.pictures import as_picture
+from qcade.types import EnvironmentFailed, IntArray, TimeStep, UInt8Array
+
+MOST_PICTURES_PER_SECOND = 1_000
+
+Environment: TypeAlias = "gymnasium.Env[Any, Any]"
+Result = TypeVar("Result")
 
 
-class Conduct(NamedTuple):
+class EpisodeRules(NamedTuple):
     """How episodes end and how their ends look."""
 
     max_episode_decisions: int | None = None
-    """Decisions after which an episode is cut off; None leaves that to the environment."""
+    """Decisions after which an episode is cut; None leaves that to the environment."""
     life_loss_terminal: bool = False
     """Whether a fall of `info["lives"]` has discount 0, without ending the episode."""
     blank_terminal_frame: bool = False
-    """Whether the frame on which a game ends (not one that is cut off) is all zeros."""
+    """Whether the frame on which a game ends (not one that is cut) is all zeros."""
 
 
 class GymnasiumEnvironments:
-    """E Gymnasium environments that step in the background; see `Environments`."""
+    """E Gymnasium environments that step in the background; see `Environments`.
+
+    What an environment raises or gets wrong is raised by the call that waits for it, as
+    `EnvironmentFailed`.
+    """
 
     def __init__(
         self,
-        environments: Sequence[gymnasium.Env[Any, Any]],
+        name: str,
+        make: Callable[[], Environment],
+        seeds: IntArray,
         preprocess: Preprocess,
         frame_shape: tuple[int, int],
-        seeds: IntArray,
-        conduct: Conduct,
+        rules: EpisodeRules,
+        check: Callable[[Environment], None] = lambda environment: None,
     ) -> None:
-        """Wrap environments that were not reset yet; they are closed by `close`."""
-        self._environments = list(environments)
-        self._preprocess = preprocess
-        self._frame_shape = frame_shape
+        """Make an environment for each of the seeds, int64 [E]; `check` looks at the first."""
+        self._name, self._preprocess, self._frame_shape = name, preprocess, frame_shape
+        self._rules = rules
         self._seeds: list[int | None] = [int(seed) for seed in seeds]
-        self._conduct = conduct
-        self._action_meanings = _action_meanings(self._environments[0])
-        self._first_action = int(getattr(self._environments[0].action_space, "start", 0))
-        self._decisions = [0] * len(self._environments)
-        self._lives = [0] * len(self._environments)
-        self._ended = [False] * len(self._environments)
+        self._decisions = [0] * len(seeds)
+        self._lives = [0] * len(seeds)
+        self._ended = [False] * len(seeds)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="gymnasium")
         self._pending: Future[TimeStep] | None = None
+        self._environments: list[Environment] = []
+        self._last_frame: UInt8Array = np.zeros((1, 1), np.uint8)
+        try:
+            self._wait_for(lambda: self._open(make, check))
+        except BaseException:
+            self._thread.submit(self._close_all)
+            self._thread.shutdown(wait=True)
+            raise
 
     @property
     def action_meanings(self) -> tuple[str, ...]:
@@ -55,20 +77,21 @@ class GymnasiumEnvironments:
         return self._action_meanings
 
     def reset(self) -> TimeStep:
-        """Open one episode everywhere: the first time from the seeds, later going on from there."""
+        """Open one episode everywhere: first from the seeds, later from where each one is."""
         if self._pending is not None:
             self.recv()
         self._ended = [True] * len(self._environments)
-        return self._step([0] * len(self._environments))
+        return self._wait_for(lambda: self._step([0] * len(self._environments)))
 
     def send(self, actions: IntArray) -> None:
         """Start one decision everywhere; int64 [E]; returns at once."""
         if self._pending is not None:
-            raise ValueError("receive the decisions under way before sending others")
-        self._pending = self._thread.submit(self._step, [int(action) for action in actions])
+            raise ValueError("receive the last decisions before sending others")
+        chosen = [int(action) for action in actions]
+        self._pending = self._thread.submit(self._step, chosen)
 
     def recv(self) -> TimeStep:
-        """Wait for the decisions that `send` started; what an environment raised is raised here."""
+        """Wait for the decisions that `send` started."""
         if self._pending is None:
             raise ValueError("send actions before receiving")
         pending, self._pending = self._pending, None
@@ -77,16 +100,51 @@ class GymnasiumEnvironments:
     def reseed(self, environments: IntArray, seeds: IntArray) -> UInt8Array:
         """Reset some environments with seeds: int64 [n] and [n] -> uint8 [n, H, W]."""
         if self._pending is not None:
-            raise ValueError("receive the decisions under way before reseeding")
+            raise ValueError("receive the last decisions before reseeding")
         for i, seed in zip(environments, seeds, strict=True):
             self._seeds[i] = int(seed)
-        return np.stack([self._open_episode(int(i)) for i in environments])
+        return self._wait_for(lambda: np.stack([self._open_episode(int(i)) for i in environments]))
+
+    @property
+    def pictures_per_second(self) -> float | None:
+        """The rate that the environment names, if it is one that a video can have."""
+        metadata = self._environments[0].metadata
+        rate = metadata.get("render_fps") if isinstance(metadata, dict) else None
+        if not isinstance(rate, (int, float)) or not 1 <= rate <= MOST_PICTURES_PER_SECOND:
+            return None
+        return float(rate)
+
+    def picture(self) -> UInt8Array:
+        """Render the first environment as it is now: uint8 [height, width, 3].
+
+        Of an environment that has no render mode, this is its last observation.
+        """
+        return self._wait_for(self._render)
 
     def close(self) -> None:
-        """Wait for the thread and close the environments; closing twice is harmless."""
+        """Wait for the thread and close the environments; closing twice is harmless.
+
+        Raises the first `EnvironmentFailed`, once all are closed.
+        """
+        if not self._environments:
+            self._thread.shutdown(wait=True)
+            return
+        failures = self._thread.submit(self._close_all).result()
         self._thread.shutdown(wait=True)
-        while self._environments:
-            self._environments.pop().close()
+        if failures:
+            raise failures[0]
+
+    def _wait_for(self, work: Callable[[], Result]) -> Result:
+        return self._thread.submit(work).result()
+
+    def _open(self, make: Callable[[], Environment], check: Callable[[Environment], None]) -> None:
+        for _ in self._seeds:
+            self._environments.append(guarded(self._name, "its constructor", make))
+        first = self._environments[0]
+        guarded(self._name, "its constructor", lambda: check(first))
+        self._action_meanings = guarded(self._name, "its actions", lambda: _action_meanings(first))
+        self._first_action = int(getattr(first.action_space, "start", 0))
+        self._shape = tuple(first.observation_space.shape or ())
 
     def _step(self, actions: list[int]) -> TimeStep:
         step = TimeStep(
@@ -103,35 +161,58 @@ class GymnasiumEnvironments:
         return step
 
     def _open_episode(self, i: int) -> UInt8Array:
-        frame, info = self._environments[i].reset(seed=self._seeds[i])
+        environment, seed = self._environments[i], self._seeds[i]
+        returned = guarded(self._name, "reset", lambda: environment.reset(seed=seed))
+        frame, self._lives[i] = check_reset(self._name, self._shape, returned)
         self._seeds[i] = None
         self._decisions[i] = 0
-        self._lives[i] = int(info.get("lives", 0))
         self._ended[i] = False
         return self._see(frame)
 
     def _decide(self, i: int, action: int, step: TimeStep) -> None:
-        frame, points, terminated, truncated, info = self._environments[i].step(
-            action + self._first_action
+        environment = self._environments[i]
+        returned = guarded(
+            self._name, "step", lambda: environment.step(action + self._first_action)
         )
+        frame, points, terminated, truncated, lives = check_step(self._name, self._shape, returned)
         self._decisions[i] += 1
-        lives = int(info.get("lives", 0))
-        lost = self._conduct.life_loss_terminal and lives < self._lives[i]
-        cap = self._conduct.max_episode_decisions
+        lost = self._rules.life_loss_terminal and lives < self._lives[i]
+        cap = self._rules.max_episode_decisions
         capped = cap is not None and self._decisions[i] >= cap
         self._lives[i] = lives
-        self._ended[i] = bool(terminated or truncated or capped)
+        self._ended[i] = terminated or truncated or capped
         step.reward[i] = points
         step.discount[i] = 0.0 if terminated or lost else 1.0
-        if not (terminated and self._conduct.blank_terminal_frame):
+        if not (terminated and self._rules.blank_terminal_frame):
             step.frame[i] = self._see(frame)
 
-    def _see(self, frame: Any) -> UInt8Array:
-        image = np.asarray(frame, np.uint8)
-        return self._preprocess(image[..., 0] if image.shape[2:] == (1,) else image)
+    def _see(self, frame: UInt8Array) -> UInt8Array:
+        self._last_frame = frame
+        return self._preprocess(frame[..., 0] if frame.shape[2:] == (1,) else frame)
+
+    def _render(self) -> UInt8Array:
+        environment = self._environments[0]
+        if environment.render_mode is None:
+            # It was made without one, or does not know that it has one.
+            with contextlib.suppress(Exception):
+                if (rendered := environment.render()) is not None:
+                    return as_picture(rendered, self._name)
+            return as_picture(self._last_frame, self._name)
+        rendered = guarded(self._name, "render", environment.render)
+        return as_picture(rendered, self._name)
+
+    def _close_all(self) -> list[EnvironmentFailed]:
+        failures = []
+        while self._environments:
+            environment = self._environments.pop()
+            try:
+                guarded(self._name, "close", environment.close)
+            except EnvironmentFailed as failure:
+                failures.append(failure)
+        return failures
 
 
-def _action_meanings(environment: gymnasium.Env[Any, Any]) -> tuple[str, ...]:
+def _action_meanings(environment: Environment) -> tuple[str, ...]:
     own = getattr(environment.unwrapped, "get_action_meanings", None)
     if own is not None:
         return tuple(str(name) for name in own())

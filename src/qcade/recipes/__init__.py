@@ -11,6 +11,7 @@ import inspect
 import pkgutil
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType
 from typing import TypeAlias
 
@@ -24,6 +25,7 @@ __all__ = [
     "default_recipe_name",
     "find_recipe",
     "import_own",
+    "is_in_working_folder",
     "make_recipe",
     "recipe_names",
     "summary",
@@ -76,6 +78,16 @@ def import_own(module_name: str) -> ModuleType:
     except (ImportError, TypeError, ValueError) as error:
         # The latter two for what is no module's name, as ./mine.py.
         raise QcadeError(f'module "{module_name}" cannot be imported: {error}') from error
+
+
+def is_in_working_folder(module_name: str) -> bool:
+    """Whether an imported module is in the working folder, where commands do not look."""
+    root = sys.modules[module_name.partition(".")[0]].__file__
+    if root is None:
+        return False
+    file = Path(root)
+    folder = file.parent.parent if file.name == "__init__.py" else file.parent
+    return folder.resolve() == Path.cwd().resolve()
 
 
 def summary(function: RecipeFunction) -> str:

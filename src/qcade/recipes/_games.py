@@ -23,10 +23,18 @@ def atari_or_catch(game: str, sticky_actions: float = 0.0, life_loss_terminal: b
 
 
 def with_game(recipe: Recipe, game: str) -> Recipe:
-    """The same recipe on another game, shown in the same way if it can be."""
+    """The same recipe on another game, shown in the same way if it can be.
+
+    ROM file, mode and difficulty are of one game alone.
+    """
     part = recipe.game
     if isinstance(part, (Atari, RandomSkipAtari)) and game != "catch":
-        return dataclasses.replace(recipe, game=dataclasses.replace(part, game=game))
+        other = dataclasses.replace(part, game=game)
+        if other.game != part.game:
+            other = dataclasses.replace(other, mode=None, difficulty=None)
+            if isinstance(other, Atari):
+                other = dataclasses.replace(other, rom=None, rom_md5=None)
+        return dataclasses.replace(recipe, game=other)
     return dataclasses.replace(recipe, game=atari_or_catch(game))
 
 
