@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from pathlib import Path
 
 import av
@@ -127,7 +128,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RecordedRun:
 
 
 def decoded(file: Path) -> tuple[list[np.ndarray], float]:
-    with av.open(str(file)) as container:
+    with av.open(f"file:{file}") as container:
         pictures = [f.to_ndarray(format="rgb24") for f in container.decode(video=0)]
         return pictures, float(container.streams.video[0].average_rate or 0)
 
@@ -144,8 +145,10 @@ def test_an_episode_is_one_file_with_every_picture(
     assert (len(pictures), rate) == (113, 60)
     assert pictures[0].shape == (630 + 56, 480, 3)
     assert pictures[50][630:].max() > 200
-    answer = qcade(f"video {run.path} --episode 3 --no-overlay --out {tmp_path}/x.mp4", capsys)
-    bare, _ = decoded(tmp_path / "x.mp4")
+    out = tmp_path / ("x.mp4" if os.name == "nt" else "catch:1%d.mp4")
+    answer = qcade(f"video {run.path} --episode 3 --no-overlay --out {out}", capsys)
+    assert answer.code == 0, answer.err
+    bare, _ = decoded(out)
     assert bare[0].shape == (630, 480, 3)
     assert np.abs(bare[50].astype(int) - pictures[50][:630]).mean() < 2
 
@@ -233,9 +236,16 @@ def test_a_score_that_differs_is_said(
     assert "episode-000002.mp4" in answer.out
     recipe = (folder / "recipe.json").read_text()
     (folder / "recipe.json").write_text(recipe.replace("113", "90"))
+    written = folder / "videos" / "episode-000002.mp4"
+    before = written.read_bytes()
     answer = qcade(f"video {folder} --episode 2", capsys)
     assert answer.code == 2
     assert "max_episode_frames 113, here it is 90" in answer.err
+    assert written.read_bytes() == before, "a film that fails leaves the older one alone"
+    assert sorted(each.name for each in written.parent.iterdir()) == [
+        "episode-000001.mp4",
+        "episode-000002.mp4",
+    ]
 
 
 def test_catch_is_replayed_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from qcade.files.json_text import parse_json_object
 from qcade.playback.saved_states import SavedState
 from qcade.runs.checkpoint import STATE
 from qcade.runs.writers import RecentScores
-from qcade.tape.format import RecordedEpisode
+from qcade.tape.format import RecordedEpisode, episode_from_json
 from qcade.tape.playing_again import PlayedAgain, end_row
-from qcade.types import JSON
+from qcade.types import JSON, QcadeError
 
 PHRASES = {
     "episode": "number",
@@ -29,18 +29,16 @@ def whole_lines(content: bytes) -> list[bytes]:
 def episodes_of(lines: Sequence[bytes], findings: list[str]) -> list[RecordedEpisode]:
     """The episodes in the lines of metrics.jsonl."""
     episodes = []
-    names = [item.name for item in dataclasses.fields(RecordedEpisode)]
+    names = {item.name for item in dataclasses.fields(RecordedEpisode)}
     for number, line in enumerate(lines, 1):
+        where = f"metrics.jsonl, line {number:,}"
         try:
-            record = json.loads(line)
-            if record["event"] != "episode":
-                continue
-            values = {name: record[name] for name in names}
-            if not all(isinstance(value, (int, float)) for value in values.values()):
-                raise TypeError
-            episodes.append(RecordedEpisode(**values))
-        except (ValueError, TypeError, KeyError):
-            findings.append(f"metrics.jsonl is damaged at line {number}")
+            record = parse_json_object(line, where)
+            if record.get("event") == "episode":
+                figures = {name: value for name, value in record.items() if name in names}
+                episodes.append(episode_from_json(figures, where))
+        except QcadeError as error:
+            findings.append(str(error))
     return episodes
 
 

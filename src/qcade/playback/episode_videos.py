@@ -13,7 +13,7 @@ from qcade.playback.replaying import check_score, replay_each, replay_one
 from qcade.runs.directory import RunDirectory
 from qcade.tape.format import RecordedEpisode
 from qcade.types import FilmedStep, QcadeError, UInt8Array
-from qcade.video import VideoFile, caption_strip, enlarge, video_format
+from qcade.video import Canvas, VideoFile, caption_strip, pictures_within, video_format
 
 MOST_PANELS = 12
 _PANEL_WIDTH, _GAP, _GAP_GREY = 320, 8, 60
@@ -45,6 +45,8 @@ class EpisodeVideoRequest:
     """The longest video; None shows all."""
     overlay: bool = True
     """Whether figures are shown below the picture."""
+    rom: Path | None = None
+    """Where the run's ROM is now; None to look for it by its checksum."""
 
 
 def film_episodes(
@@ -74,7 +76,7 @@ def film_episodes(
         except QcadeError as problem:
             problems.append(problem)
     if problems:
-        raise QcadeError("\n".join(map(str, problems)))
+        raise QcadeError("; ".join(map(str, problems)))
 
 
 def film_montage(path: Path, request: EpisodeVideoRequest) -> EpisodeVideo:
@@ -90,7 +92,8 @@ def film_montage(path: Path, request: EpisodeVideoRequest) -> EpisodeVideo:
         )
     name = f"montage-{'-'.join(str(episode.episode) for episode in chosen)}.mp4"
     file = request.out or RunDirectory(path).videos / name
-    panels = [_Panel(run, episode, request.overlay) for episode in chosen]
+    canvas = Canvas(_PANEL_WIDTH)
+    panels = [_Panel(run, episode, canvas, request.overlay) for episode in chosen]
     pictures = 0
     with VideoFile(file, run.game.pictures_per_second) as video:
         while limit is None or pictures < limit:
@@ -109,12 +112,14 @@ def film_montage(path: Path, request: EpisodeVideoRequest) -> EpisodeVideo:
 class _Panel:
     """One episode of a montage."""
 
-    def __init__(self, run: RecordedRun, episode: RecordedEpisode, labelled: bool) -> None:
+    def __init__(
+        self, run: RecordedRun, episode: RecordedEpisode, canvas: Canvas, labelled: bool
+    ) -> None:
         self.episode = episode
         self.score = 0.0
         self.is_over = False
         self.picture: UInt8Array = np.zeros((2, 2, 3), np.uint8)
-        self._labelled = labelled
+        self._canvas, self._labelled = canvas, labelled
         self._pictures = self._played(replay_one(run, episode))
 
     def advance(self) -> bool:
@@ -135,7 +140,7 @@ class _Panel:
             ]
             strip: UInt8Array | None = None
             for picture in step.pictures:
-                large = enlarge(picture, _PANEL_WIDTH)
+                large = self._canvas.show(picture)
                 if self._labelled and strip is None:
                     strip = caption_strip(large.shape[1], lines)
                 yield large if strip is None else np.concatenate((large, strip))
@@ -150,7 +155,7 @@ def _film(
     overlay: bool,
 ) -> tuple[EpisodeVideo, float]:
     rate = run.game.pictures_per_second
-    width = video_format(path).least_width
+    canvas = Canvas(video_format(path).least_width)
     pictures, score, whole = 0, 0.0, True
     with VideoFile(path, rate) as file:
         for step in steps:
@@ -161,7 +166,7 @@ def _film(
             title = f"{run.game.slug.replace('_', ' ')}    score {score:,.0f}"
             for picture in step.pictures:
                 pictures += 1
-                large = enlarge(picture, width)
+                large = canvas.show(picture)
                 if overlay:
                     details = (
                         f"episode {episode.episode:,}    epsilon {episode.epsilon:.3f}"
@@ -177,10 +182,10 @@ def _opened(path: Path, request: EpisodeVideoRequest) -> tuple[RecordedRun, int 
         raise QcadeError(f"--seconds is {request.seconds}; it must be at least 1")
     if request.out is not None:
         video_format(request.out)
-    run = read_run(path)
+    run = read_run(path, request.rom)
     if request.seconds is None:
         return run, None
-    return run, round(request.seconds * run.game.pictures_per_second)
+    return run, pictures_within(request.seconds, run.game.pictures_per_second)
 
 
 def _side_by_side(pictures: list[UInt8Array]) -> UInt8Array:

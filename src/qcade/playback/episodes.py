@@ -11,6 +11,7 @@ from rich.table import Table
 
 from qcade.parts import Game
 from qcade.runs.directory import open_run
+from qcade.shell import command_line
 from qcade.tape.format import RecordedEpisode, Tape, read_tape
 from qcade.types import JSON, QcadeError
 
@@ -29,14 +30,17 @@ class RecordedRun:
     """The tape's whole records."""
 
 
-def read_run(path: Path) -> RecordedRun:
-    """Read what a run, still training or not, has recorded; QcadeError if that is nothing."""
-    directory = open_run(path)
+def read_run(path: Path, rom: Path | None = None) -> RecordedRun:
+    """Read what a run, still training or not, has recorded; QcadeError if that is nothing.
+
+    `rom` is where its ROM is now; None to look for it by its checksum.
+    """
+    directory = open_run(path, rom)
     game = directory.recipe().game
     if not game.is_replayable:
         raise QcadeError(
             f"{path} has no tape, as seeds and actions do not bring back a game of this kind; "
-            f"`qcade video {path}` without --episode shows the trained agent"
+            f"`{command_line('video', path)}` without --episode shows the trained agent"
         )
     return RecordedRun(path, game, read_tape(path))
 
@@ -99,9 +103,9 @@ def _choose(run: RecordedRun, word: str) -> list[RecordedEpisode]:
         frames = min(float(share[1]), 100.0) / 100 * episodes[-1].frames
         return [next(episode for episode in episodes if episode.frames >= frames)]
     found: list[RecordedEpisode] = []
-    if number := re.fullmatch(r"[\d_]+", word):
+    if number := re.fullmatch(r"[\d_]{1,30}", word):
         found = [each for each in episodes if each.episode == int(number[0].replace("_", "") or 0)]
-    elif (period := re.fullmatch(r"every:(\d+)", word)) and int(period[1]):
+    elif (period := re.fullmatch(r"every:(\d{1,30})", word)) and int(period[1]):
         found = [each for each in episodes if each.episode % int(period[1]) == 0]
     if not found:
         raise QcadeError(

@@ -100,6 +100,7 @@ def _seeding_before(run: RecordedRun, episode: RecordedEpisode) -> Seeding:
         for seeding in run.tape.seedings
         if seeding.environment == episode.environment and seeding.row <= episode.first_row
     ]
+    before = [seeding for seeding in before if run.tape.can_play(seeding)]
     if not before:
         raise QcadeError(f"{run.path}: the tape has no seed from which {episode.episode} follows")
     return max(before)

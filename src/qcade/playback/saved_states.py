@@ -12,14 +12,26 @@ from typing import Any
 from qcade.files.appended import FilePosition
 from qcade.files.whole import read_json, sha256
 from qcade.recipe import Recipe
-from qcade.recipe_json import flatten, to_json
-from qcade.runs.checkpoint import CHECKSUMS, LEARNING, MODEL, NEWEST_KEPT, STATE, list_checkpoints
+from qcade.recipe_json import flatten, from_json, to_json
+from qcade.runs.checkpoint import (
+    CHECKSUMS,
+    LEARNING,
+    MODEL,
+    NEWEST_KEPT,
+    STATE,
+    checked_counters,
+    list_checkpoints,
+)
+from qcade.runs.frame_store import stored_files
 from qcade.runs.recorder import metrics_position, tape_position
 from qcade.tape.format import INDEX_FILE, TAPE_FILE
 from qcade.types import JSON, QcadeError
 
 METRICS_FILE = "metrics.jsonl"
 SECONDS_TO_DELETE = 1.0
+MAY_CHANGE = {"total_frames", "game.rom", "game.rom_md5"}
+"""Fields of a recipe that may differ from a checkpoint's: how long the run is, and where its ROM is
+now, whose checksum the tape has."""
 
 
 @dataclass(frozen=True)
@@ -104,8 +116,8 @@ def recipe_findings(states: Sequence[SavedState], recipe: Recipe) -> Iterator[st
     for state in states:
         if not isinstance(state.recipe, dict):
             continue
-        then = flatten(state.recipe)
-        for name in sorted((now.keys() | then.keys()) - {"total_frames"}):
+        then = _flat_recipe(state.recipe, now)
+        for name in sorted((now.keys() | then.keys()) - MAY_CHANGE):
             if now.get(name) != then.get(name):
                 yield (
                     f"recipe.json was changed: {name} is {now.get(name)}, and was "
@@ -118,6 +130,18 @@ def recipe_findings(states: Sequence[SavedState], recipe: Recipe) -> Iterator[st
             f"recipe.json was changed: total_frames is {recipe.total_frames:,}, but checkpoint "
             f"{newest.name} lies beyond"
         )
+
+
+def _flat_recipe(saved: dict[str, JSON], now: dict[str, JSON]) -> dict[str, JSON]:
+    """A checkpoint's recipe by dotted paths; fields that are newer than it have their defaults.
+
+    Where it cannot be read any more, only the fields that it has in common with `now` are told.
+    """
+    try:
+        return flatten(to_json(from_json(saved)))
+    except QcadeError:
+        then = flatten(saved)
+        return {name: then.get(name, value) for name, value in now.items()}
 
 
 def stored_frame_findings(
@@ -165,13 +189,13 @@ def _read(path: Path, findings: list[str]) -> SavedState | None:
 
 def _state(path: Path) -> SavedState:
     notes: dict[str, Any] = read_json(path / STATE)
-    counters = notes["counters"]
+    counters = checked_counters(notes, path)
     positions = {METRICS_FILE: metrics_position(notes)}
     if "tape" in notes:
         tape = tape_position(notes)
         positions |= {TAPE_FILE: tape.tape, INDEX_FILE: tape.index}
     next_row, opening_row, decisions, episodes = (
-        int(counters[name]) for name in ("next_row", "opening_row", "decisions", "episodes")
+        int(str(counters[name])) for name in ("next_row", "opening_row", "decisions", "episodes")
     )
     return SavedState(
         path.name,
@@ -185,5 +209,5 @@ def _state(path: Path) -> SavedState:
         notes["mean_score"],
         notes.get("recipe"),
         positions,
-        {str(name): str(sha) for name, sha in (notes.get("frames_files") or {}).items()},
+        stored_files(notes),
     )

@@ -29,6 +29,7 @@ from qcade.recipe import Recipe
 from qcade.runs.directory import RunDirectory, open_run
 from qcade.runs.frame_store import FOLDER
 from qcade.runs.lock import holder
+from qcade.shell import command_line
 from qcade.tape.format import INDEX_FILE, TAPE_FILE, RecordedEpisode, Tape, read_tape
 from qcade.tape.playing_again import PlayedAgain, as_recorded, end_row, play_again
 from qcade.tape.progress import showing_progress
@@ -71,9 +72,13 @@ class Verification:
         return {**dataclasses.asdict(self), "run": str(self.run), "verified": not self.findings}
 
 
-def verify_run(path: Path, console: Console) -> Verification:
-    """Read every file of a run and play its tape again; QcadeError only if there is no run."""
-    directory = open_run(path)
+def verify_run(path: Path, console: Console, rom: Path | None = None) -> Verification:
+    """Read every file of a run and play its tape again.
+
+    `rom` is where its ROM is now; None to look for it by its checksum. QcadeError only if there is
+    no run, or `rom` is another ROM.
+    """
+    directory = open_run(path, rom)
     found = Verification(path)
     is_being_written = holder(path) is not None
     # In this order: a run that is being written lengthens first the logs, then the tape, then the
@@ -118,7 +123,9 @@ def verify_run(path: Path, console: Console) -> Verification:
         )
     found.episodes, found.decisions = len(played.episodes), played.decisions
     found.findings += played.findings
-    _compare(found, recipe, tape, played, own, metrics, settled_row, is_being_written)
+    # That a file is missing is said already, once is enough.
+    listed = metrics if contents[METRICS_FILE] is not None else None
+    _compare(found, recipe, tape, played, own, listed, settled_row, is_being_written)
     lost = len(whole_lines(contents[INDEX_FILE] or b"")) - len(tape.seedings) - len(tape.episodes)
     if lost > 0 and not is_being_written:
         found.findings.append(f"{INDEX_FILE}: {lost} lines are of rows that tape.bin does not have")
@@ -131,12 +138,12 @@ def _compare(
     tape: Tape,
     played: PlayedAgain,
     states: Sequence[SavedState],
-    metrics: Sequence[RecordedEpisode],
+    metrics: Sequence[RecordedEpisode] | None,
     settled_row: int,
     is_being_written: bool,
 ) -> None:
     """Compare what was played with every place that it is recorded in."""
-    before = [e for e in metrics if 0 <= e.first_row < tape.first_row]
+    before = [e for e in metrics or () if 0 <= e.first_row < tape.first_row]
     # Rows count the openings of games as well, decisions do not.
     decisions_before = 0
     if tape.first_row and states:
@@ -144,8 +151,10 @@ def _compare(
         rows = newest.next_row - 1 - tape.first_row
         decisions_before = newest.decisions - rows * tape.environments
     expected = as_recorded(played, recipe, len(before), decisions_before)
-    on_tape = [e for e in metrics if not 0 <= e.first_row < tape.first_row]
-    for file, recorded in ((INDEX_FILE, tape.episodes), (METRICS_FILE, on_tape)):
+    files = {INDEX_FILE: tape.episodes}
+    if metrics is not None:
+        files[METRICS_FILE] = tuple(e for e in metrics if not 0 <= e.first_row < tape.first_row)
+    for file, recorded in files.items():
         beyond = [e for e in recorded if end_row(e) >= played.next_row]
         within = [e for e in recorded if end_row(e) < played.next_row]
         found.findings += episode_findings(file, within, expected, settled_row)
@@ -153,7 +162,7 @@ def _compare(
         lines = found.remarks if is_being_written else found.findings
         lines += [
             f"{file}: episode {e.episode} ends after the last row of the tape that can be played "
-            f"again (`qcade resume {found.run}` cuts it off if a crash left it)"
+            f"again (`{command_line('resume', found.run)}` cuts it off if a crash left it)"
             for e in beyond
         ]
     for state in states:
