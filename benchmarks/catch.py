@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from qcade.agent.agent import Agent
-from qcade.evaluation import evaluate
+from qcade.evaluation import agent_player, evaluate
 from qcade.recipe import Recipe
 from qcade.recipes import make_recipe, recipe_names
 from qcade.training.events import Advanced
@@ -50,7 +50,7 @@ def attempt(recipe: Recipe) -> Attempt:
             if not training.learner.updates:
                 continue
             agent = Agent(recipe, training.snapshot().model, training.actor.actions)
-            scores = evaluate(agent, recipe.game, GAMES, 0.0, seed=1_000).scores
+            scores = evaluate(agent_player(agent, 0.0, 1_000), recipe.game, GAMES, 1_000).scores
             mean = statistics.fmean(scores)
             if mean >= SOLVED_MEAN:
                 solved = training.frames

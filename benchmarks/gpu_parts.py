@@ -17,7 +17,7 @@ from torch.profiler import ProfilerActivity, profile
 from qcade.agent.agent import Agent
 from qcade.agent.exploration import LinearEpsilon
 from qcade.doctor.measuring import measure_emulators
-from qcade.evaluation import evaluate
+from qcade.evaluation import agent_player, evaluate
 from qcade.machine import available_cores
 from qcade.recipe import Compute, OnPolicyRecipe, Recipe, ReplayRecipe
 from qcade.recipes import make_recipe
@@ -300,7 +300,9 @@ def learn_pong(conditions: Conditions, seconds: float) -> dict[str, Any]:
     }
     training.close()
     agent = Agent(recipe, weights, training.actor.actions)
-    evaluation = evaluate(agent, recipe.game, 4 if conditions.quick else 24, 0.001, seed=7)
+    evaluation = evaluate(
+        agent_player(agent, 0.001, 7), recipe.game, 4 if conditions.quick else 24, 7
+    )
     return figures | {"evaluation": evaluation.to_json()}
 
 

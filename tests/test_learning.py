@@ -13,7 +13,7 @@ import torch
 
 from qcade import EpisodeEnded
 from qcade.agent.agent import Agent
-from qcade.evaluation import evaluate
+from qcade.evaluation import agent_player, evaluate
 from qcade.recipe import Recipe
 from qcade.recipes import make_recipe
 from qcade.recipes.catch import catch
@@ -40,14 +40,14 @@ def trained(recipe: Recipe) -> Agent:
 
 def test_dqn_solves_catch() -> None:
     agent = trained(catch("catch"))
-    result = evaluate(agent, agent.recipe.game, episodes=100, epsilon=0.0, seed=3)
+    result = evaluate(agent_player(agent, 0.0, 3), agent.recipe.game, 100, 3)
     assert sum(result.scores) / 100 >= 0.95
 
 
 def test_an_agent_that_is_not_trained_does_not_solve_catch() -> None:
     recipe = dataclasses.replace(catch("catch"), total_frames=8)
     agent = trained(recipe)
-    result = evaluate(agent, recipe.game, episodes=100, epsilon=0.0, seed=3)
+    result = evaluate(agent_player(agent, 0.0, 3), recipe.game, 100, 3)
     assert sum(result.scores) / 100 < 0.5
 
 
@@ -130,7 +130,9 @@ def test_an_evaluation_leaves_the_noise_out() -> None:
     weights = training.snapshot().model
     training.close()
     one, other = (Agent(recipe, weights, 3, seed=seed) for seed in (1, 2))
-    scores = [evaluate(agent, recipe.game, 8, 0.0, seed=3).scores for agent in (one, other)]
+    scores = [
+        evaluate(agent_player(agent, 0.0, 3), recipe.game, 8, 3).scores for agent in (one, other)
+    ]
     assert scores[0] == scores[1]
     # With its noise the very same network plays otherwise.
     observations = torch.randint(256, (64, 4, 84, 84), dtype=torch.uint8)

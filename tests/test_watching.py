@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import qcade
-from qcade.evaluation import evaluate
+from qcade.evaluation import agent_player, evaluate
 from qcade.games.atari import Atari
 from qcade.games.seeds import environment_seeds
 from qcade.runs.filming import play_one
@@ -106,9 +106,9 @@ def test_a_video_of_an_impossible_game_is_refused(
 
 def test_an_evaluation_repeats_itself(pong_run: Path) -> None:
     agent = qcade.load(pong_run)
-    once = evaluate(agent, agent.recipe.game, episodes=3, epsilon=0.5, seed=1)
-    again = evaluate(agent, agent.recipe.game, episodes=3, epsilon=0.5, seed=1)
-    other = evaluate(agent, agent.recipe.game, episodes=3, epsilon=0.5, seed=2)
+    once = evaluate(agent_player(agent, 0.5, 1), agent.recipe.game, 3, 1)
+    again = evaluate(agent_player(agent, 0.5, 1), agent.recipe.game, 3, 1)
+    other = evaluate(agent_player(agent, 0.5, 2), agent.recipe.game, 3, 2)
     assert once == again
     assert once.lengths_decisions != other.lengths_decisions
     assert len(once.scores) == 3
@@ -136,11 +136,13 @@ def test_a_video_shows_the_game_that_was_played(
 
 def test_a_filmed_game_has_the_score_of_the_played_one(pong_run: Path) -> None:
     agent = qcade.load(pong_run)
-    played = play_one(agent, seed=5, epsilon=0.1, most_decisions=10_000)
-    filmed = list(agent.recipe.game.film(int(environment_seeds(5, 1)[0]), played.actions))
-    assert played.is_whole
-    assert sum(step.reward for step in filmed) == played.score
-    assert len(filmed) == len(played.actions)
+    environments = agent.recipe.game.open(1, 5, 1)
+    played = list(play_one(agent, environments, seed=5, epsilon=0.1))
+    environments.close()
+    actions = [step.action for step in played]
+    filmed = list(agent.recipe.game.film(int(environment_seeds(5, 1)[0]), actions))
+    assert [step.is_last for step in played] == [False] * (len(played) - 1) + [True]
+    assert [step.reward for step in filmed] == [step.reward for step in played]
 
 
 def test_loaded_agents_refuse_what_they_were_not_trained_on(pong_run: Path) -> None:

@@ -19,7 +19,7 @@ from qcade.background.status import RunState, find_runs, status
 from qcade.runs.checkpoint import list_checkpoints, load_checkpoint
 from qcade.runs.lock import hold, holder
 from qcade.runs.progress_file import ProgressFile, starting
-from qcade.runs.stopping import stop_requests
+from qcade.runs.stopping import StopRequest, stop_requests
 from qcade.runs.writers import RecentScores
 from qcade.types import QcadeError
 
@@ -144,12 +144,12 @@ def test_a_second_writer_is_refused_and_the_first_unharmed(
     viewer.send_signal(signal.SIGINT)
     out, err = viewer.communicate(timeout=60)
     assert (viewer.returncode, err) == (0, "")
-    assert "Left; the run goes on" in out
+    assert "Left; the run continues" in out
 
     assert status(run).state == "running"
     first.send_signal(signal.SIGTERM)
     _, err = first.communicate(timeout=60)
-    assert (first.returncode, err) == (0, "")
+    assert (first.returncode, err) == (75, "")
     # A shutdown saves the run, but nobody wished it to end.
     assert status(run).state == "crashed"
 
@@ -272,13 +272,13 @@ def test_a_run_that_is_being_brought_back_is_no_longer_stopped(tmp_path: Path) -
     file = tmp_path / "progress.json"
     stopped = {"state": "stopped", "frames": 8, "frames_per_second": 99.0, "mean_score": 3.0}
     file.write_text(json.dumps(stopped))
-    with starting(tmp_path):
+    with starting(tmp_path, StopRequest(tmp_path)):
         now = json.loads(file.read_text())
     assert now == {**stopped, "state": "starting", "frames_per_second": None}
-    with pytest.raises(QcadeError, match="no tape"), starting(tmp_path):
+    with pytest.raises(QcadeError, match="no tape"), starting(tmp_path, StopRequest(tmp_path)):
         raise QcadeError("no tape")
     assert json.loads(file.read_text())["state"] == "starting"
-    with pytest.raises(KeyboardInterrupt), starting(tmp_path):
+    with pytest.raises(KeyboardInterrupt), starting(tmp_path, StopRequest(tmp_path)):
         raise KeyboardInterrupt
     assert json.loads(file.read_text())["state"] == "stopped"
 

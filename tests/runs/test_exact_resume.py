@@ -186,8 +186,9 @@ def test_a_game_that_cannot_be_replayed_goes_on_with_its_memory_and_new_games(
 ) -> None:
     run = tmp_path / "run"
     words = (
-        "train --env-id ALE/Pong-v5 --frames 300 --updates.start-frames 100 --environments 2 "
-        f"--replay.capacity 200 --checkpoints.period-frames 60 --compute.threads 1 --out {run}"
+        "train --env-id ALE/Pong-v5 --game.frame-skip 1 --frames 300 --updates.start-frames 100 "
+        "--environments 2 --replay.capacity 200 --checkpoints.period-frames 60 "
+        f"--compute.threads 1 --out {run}"
     )
     assert qcade(words, capsys).code == 0
     assert not (run / "tape.bin").exists()
@@ -212,7 +213,8 @@ def test_a_game_that_cannot_be_replayed_begins_its_rollouts_anew(
 ) -> None:
     run = tmp_path / "run"
     words = (
-        "train --env-id ALE/Pong-v5 --recipe pqn --frames 72 --environments 2 --rollouts.epochs 1 "
+        "train --env-id ALE/Pong-v5 --recipe pqn --game.frame-skip 1 --frames 72 "
+        "--environments 2 --rollouts.epochs 1 "
         "--rollouts.decisions 8 --rollouts.minibatches 2 --compute.threads 1 "
         f"--algorithm.streams.hidden 8 --out {run}"
     )

@@ -99,8 +99,9 @@ def test_a_fork_may_have_a_larger_memory_of_a_game_that_cannot_be_replayed(
 ) -> None:
     parent, fork = tmp_path / "parent", tmp_path / "fork"
     words = (
-        "train --env-id ALE/Pong-v5 --frames 300 --updates.start-frames 100 --environments 2 "
-        f"--replay.capacity 200 --compute.threads 1 --algorithm.streams.hidden 8 --out {parent}"
+        "train --env-id ALE/Pong-v5 --game.frame-skip 1 --frames 300 --updates.start-frames 100 "
+        "--environments 2 --replay.capacity 200 --compute.threads 1 --algorithm.streams.hidden 8 "
+        f"--out {parent}"
     )
     assert qcade(words, capsys).code == 0
     answer = qcade(f"fork {parent} --replay.capacity 280 --frames 420 --out {fork}", capsys)

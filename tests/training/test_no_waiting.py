@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from qcade.agent.finite import make_guard
 from qcade.agent.optimizers import Adam
 from qcade.recipes import recipe_names
 from qcade.training.on_policy_updates import OnPolicyUpdates
@@ -79,7 +80,8 @@ def test_a_step_of_no_recipe_waits_for_the_device(name: str) -> None:
     # RAdam keeps its count on the host unless it is on a GPU; this is about all the rest.
     recipe = small_recipe(name)
     training = played(dataclasses.replace(recipe, optimizer=Adam(max_gradient_norm=1.0)))
-    updates = training.updates
+    learner, updates = training.learner, training.updates
+    learner.guard = make_guard(learner.optimizer, learner.network.parameters(), on_device=True)
     assert isinstance(updates, (ReplayUpdates, OnPolicyUpdates))
     if isinstance(updates, ReplayUpdates):
         prepared = updates.sampler.prepare(updates.ring, 5, 3, training.progress)

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
 from qcade.background.status import RunStatus, status
-from qcade.runs.writers import SECONDS_BETWEEN_LINES_ELSEWHERE, duration
+from qcade.runs.writers import SECONDS_BETWEEN_LINES_ELSEWHERE, duration, spinner_name
 
 SECONDS_BETWEEN_LOOKS = 0.5
 
@@ -20,9 +20,9 @@ def attach(run_path: Path, console: Console) -> RunStatus:
     # A shell that starts a job in the background leaves it deaf to Ctrl-C.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     bar = Progress(
-        SpinnerColumn(),
+        SpinnerColumn(spinner_name(console)),
         BarColumn(bar_width=24),
-        TextColumn("{task.percentage:>5.1f}%  {task.description}"),
+        TextColumn("{task.percentage:>5.1f}%  {task.description}", markup=False),
         console=console,
         disable=not console.is_terminal,
         refresh_per_second=4,

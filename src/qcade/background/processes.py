@@ -5,20 +5,24 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from qcade.background.status import RunState, RunStatus, find_runs, status
 from qcade.files.whole import writing_to
 from qcade.runs.directory import open_run
+from qcade.runs.layout import check_layout
 from qcade.runs.lock import STOP_REQUEST_FILE, being_written, holder
 from qcade.runs.progress_file import PROGRESS_FILE
+from qcade.shell import argument, command_line
 from qcade.types import QcadeError
 
 OUTPUT_FILE = "output.log"
 SECONDS_BETWEEN_LOOKS = 0.1
 LAST_LINES = 5
+STARTED = (0, 75)
+"""Exit codes of a run that is over already: complete, or saved when somebody stopped it."""
 
 
 def detach(words: list[str], run_path: Path) -> int:
@@ -30,6 +34,7 @@ def detach(words: list[str], run_path: Path) -> int:
     found = holder(run_path)
     if found is not None:
         raise being_written(run_path, found)
+    check_layout(run_path)
     log = run_path / OUTPUT_FILE
     before = _progress_written(run_path)
     with writing_to(run_path), open(log, "ab") as output:
@@ -37,9 +42,9 @@ def detach(words: list[str], run_path: Path) -> int:
         process = _start([sys.executable, "-m", "qcade", *words], output.fileno())
     while (found := holder(run_path)) is None or _progress_written(run_path) == before:
         code = process.poll()
-        if code:
+        if code not in (None, *STARTED):
             raise QcadeError(f"the run did not start: {_last_lines(log, said_before)}")
-        if code == 0:
+        if code is not None:
             return process.pid
         time.sleep(SECONDS_BETWEEN_LOOKS)
     # It is meant to outlive us: nobody will wait for it.
@@ -80,29 +85,34 @@ class TakenUp:
 
 
 def resume_all(folder: Path, leading_words: list[str]) -> Iterator[TakenUp]:
-    """Take up in the background every run below `folder` that ended without anybody's wish."""
+    """Continue in the background every run below `folder` that exited unexpectedly."""
     for path in find_runs(folder):
         state: RunState | None = None
         try:
             state = status(path).state
             if state == "crashed":
-                yield TakenUp(path, state, detach([*leading_words, "resume", str(path)], path))
+                words = [*leading_words, "resume", argument(path)]
+                yield TakenUp(path, state, detach(words, path))
             else:
                 yield TakenUp(path, state)
         except QcadeError as error:
             yield TakenUp(path, state, problem=str(error))
 
 
-def what_next(run: RunStatus) -> str:
-    """A sentence on what a run is, and what can be typed next."""
+def what_next(run: RunStatus, leading_words: Sequence[str] = ()) -> str:
+    """A sentence on what a run is, and what can be typed next, after `qcade LEADING_WORDS`."""
+
+    def offer(command: str) -> str:
+        return command_line(*leading_words, command, run.path)
+
     where = f"{run.frames:,} of {run.total_frames:,} frames"
     if run.state == "finished":
-        return f"it is finished ({where}); `qcade evaluate {run.path}` plays with its agent"
+        return f"it is finished ({where}); `{offer('evaluate')}` plays with its agent"
     if run.state == "running":
-        return f"it is running ({where}); `qcade attach {run.path}` shows how it gets on"
+        return f"it is running ({where}); `{offer('attach')}` shows its progress"
     log = run.path / OUTPUT_FILE
-    said = f"; its last words may be in {log}" if run.state == "crashed" and log.exists() else ""
-    return f"it {run.state} at {where}{said}; `qcade resume {run.path}` goes on"
+    said = f"; see {log}" if run.state == "crashed" and log.exists() else ""
+    return f"it {run.state} at {where}{said}; `{offer('resume')}` continues"
 
 
 def _start(command: list[str], output: int) -> subprocess.Popen[bytes]:
@@ -131,4 +141,4 @@ def _progress_written(run_path: Path) -> tuple[int, int] | None:
 
 def _last_lines(log: Path, from_byte: int) -> str:
     lines = log.read_bytes()[from_byte:].decode(errors="replace").strip().splitlines()
-    return "\n".join(lines[-LAST_LINES:]) or f"it said nothing (see {log})"
+    return " | ".join(lines[-LAST_LINES:]) or f"it said nothing (see {log})"

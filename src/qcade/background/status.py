@@ -11,12 +11,14 @@ from typing import Literal
 
 from rich.table import Table
 
+from qcade.checks import number_or_none
 from qcade.files.whole import read_json
 from qcade.runs.directory import open_run
 from qcade.runs.lock import holder
 from qcade.runs.progress_file import PROGRESS_FILE
 from qcade.runs.writers import duration
-from qcade.types import JSON, QcadeError
+from qcade.shell import shown
+from qcade.types import JSON, LARGEST_WHOLE_NUMBER, QcadeError
 
 RunState = Literal["running", "finished", "stopped", "crashed"]
 
@@ -32,7 +34,7 @@ class RunStatus:
     recipe: str
     """The recipe's name."""
     state: RunState
-    """Crashed means ended without anybody's wish: an error, a kill, a power cut or a shutdown."""
+    """Crashed means that it exited unexpectedly: an error, a kill, a power cut or a shutdown."""
     frames: int
     """Emulator frames so far; of a run that does not run, those that are saved."""
     total_frames: int
@@ -54,7 +56,7 @@ def status(run_path: Path) -> RunStatus:
     # After the lock: what an ending run writes last is there when the lock is free.
     progress = _progress(run_path)
     total_frames = recipe.get("total_frames")
-    if not isinstance(total_frames, int):
+    if not isinstance(total_frames, int) or not 0 <= total_frames <= LARGEST_WHOLE_NUMBER:
         raise QcadeError(f"{directory.recipe_file}: total_frames is no whole number")
     frames = int(_number(progress, "frames") or 0) if is_running else directory.frames()
     rate = _number(progress, "frames_per_second") if is_running else None
@@ -102,7 +104,7 @@ def table_of(found: list[RunStatus]) -> Table:
         table.add_column(title, justify="right")
     for run in found:
         table.add_row(
-            str(run.path),
+            shown(run.path),
             run.state,
             f"{100 * run.frames / max(run.total_frames, 1):.1f}%",
             f"{run.frames:,}",
@@ -155,5 +157,4 @@ def _progress(run_path: Path) -> dict[str, JSON]:
 
 
 def _number(progress: dict[str, JSON], name: str) -> float | None:
-    value = progress.get(name)
-    return float(value) if isinstance(value, (int, float)) else None
+    return number_or_none(progress.get(name))

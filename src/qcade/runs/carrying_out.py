@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
@@ -16,19 +17,23 @@ from qcade.recipe import Recipe, ReplayRecipe
 from qcade.replay.frames import ring_bytes
 from qcade.runs.checkpoint import list_checkpoints, load_checkpoint
 from qcade.runs.directory import RunDirectory
+from qcade.runs.evaluating import evaluate_training
+from qcade.runs.failures import environment_failed, updates_failed
 from qcade.runs.forking import starts_empty
+from qcade.runs.layout import check_layout
 from qcade.runs.lock import hold
 from qcade.runs.needs import check_needs
 from qcade.runs.progress_file import starting
 from qcade.runs.recorder import Recorder
-from qcade.runs.resuming import bring_back
-from qcade.runs.stopping import StopRequest, stop_requests
+from qcade.runs.resuming import restore_memory
+from qcade.runs.stopping import Stopped, StopRequest, stop_requests
+from qcade.shell import command_line
 from qcade.tape.format import INDEX_FILE, TAPE_FILE
-from qcade.training.events import Advanced, CheckpointDue
+from qcade.training.events import Advanced, CheckpointDue, EvaluationDue
 from qcade.training.loop import run
 from qcade.training.memory import memory_device
 from qcade.training.state import Training
-from qcade.types import QcadeError
+from qcade.types import EnvironmentFailed, NotFinite, QcadeError
 
 Outcome = Literal["complete", "interrupted"]
 
@@ -36,10 +41,12 @@ Outcome = Literal["complete", "interrupted"]
 def carry_out(
     directory: RunDirectory, recipe: Recipe, console: Console, fresh_memory: bool = False
 ) -> Outcome:
-    """Start the run, or go on from its newest checkpoint, until its end or an interrupt.
+    """Start the run, or continue from its newest checkpoint, until its end or an interrupt.
 
-    With `fresh_memory` it goes on with an empty replay memory and new games.
+    With `fresh_memory` it continues with an empty replay memory and new games. Raises RunFailed,
+    after saving what can be saved, if an environment fails or updates are not finite any more.
     """
+    check_layout(directory.path)
     with stop_requests(directory.path) as stop, hold(directory.path):
         return _carry_out(directory, recipe, console, stop, fresh_memory)
 
@@ -63,30 +70,52 @@ def _carry_out(
         if isinstance(recipe, ReplayRecipe):
             console.print(_describe_memory(training), highlight=False)
         if snapshot is not None:
-            with starting(directory.path):
-                bring_back(training, snapshot, state, directory, console, fresh_memory)
+            try:
+                with starting(directory.path, stop):
+                    restore_memory(
+                        training, snapshot, state, directory, console, fresh_memory, stop.check
+                    )
+            except Stopped:
+                training.close()
+                return "interrupted"
         recorder = Recorder(directory, training, console, state, stop)
+        first_frames = training.frames
         try:
-            for event in run(training):
-                recorder.write(event)
-                if isinstance(event, CheckpointDue):
-                    recorder.checkpoint()
-                if isinstance(event, Advanced) and stop.made:
-                    break
+            with contextlib.suppress(Stopped):
+                for event in run(training):
+                    recorder.write(event)
+                    if isinstance(event, Advanced):
+                        stop.check()
+                    elif isinstance(event, EvaluationDue):
+                        recorder.write(evaluate_training(directory, training, stop.check))
+                    elif isinstance(event, CheckpointDue):
+                        recorder.checkpoint()
             recorder.checkpoint()
         except OSError as error:
             if not is_disk_full(error):
                 raise
             reserve.unlink(missing_ok=True)
             option = recorder.last_checkpoint()
+            resume = command_line("resume", directory.path, *option)
             raise QcadeError(
                 f"the disk of {directory.path} is full; everything up to frame "
-                f"{training.frames:,} is saved: free some space, then "
-                f"`qcade resume {directory.path}{option}`"
+                f"{training.frames:,} is saved: free some space, then `{resume}`"
             ) from error
+        except EnvironmentFailed as failure:
+            reserve.unlink(missing_ok=True)
+            saves = training.frames > first_frames
+            option = recorder.last_checkpoint() if saves else []
+            raise environment_failed(failure, directory, training.frames, option) from failure
+        except NotFinite as failure:
+            raise updates_failed(failure, directory, training.frames) from failure
         finally:
+            is_failing = sys.exception() is not None
             recorder.close()
-            training.close()
+            try:
+                training.close()
+            except EnvironmentFailed as failure:
+                if not is_failing:
+                    raise environment_failed(failure, directory, training.frames, []) from failure
         return "complete" if training.frames >= recipe.total_frames else "interrupted"
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -13,9 +13,11 @@ from safetensors.torch import load as tensors_from_bytes
 from safetensors.torch import save as tensors_to_bytes
 from torch import Tensor
 
+from qcade.agent.finite import require_finite
+from qcade.checks import check_value, number_or_none
 from qcade.files.whole import flush_folder, read_json, sha256, write_json, write_whole
 from qcade.training.state import Snapshot
-from qcade.types import JSON, QcadeError
+from qcade.types import JSON, Count, NotFinite, QcadeError
 
 FORMAT_VERSION = 1
 MODEL, LEARNING, STATE, CHECKSUMS = (
@@ -24,7 +26,9 @@ MODEL, LEARNING, STATE, CHECKSUMS = (
     "state.json",
     "checksums.json",
 )
+COUNTERS = ("decisions", "updates", "episodes", "metric_count", "next_row", "opening_row")
 NEWEST_KEPT = 2
+_NAME = re.compile(r"[0-9]{12,18}")
 
 
 def checkpoint_name(frames: int) -> str:
@@ -63,19 +67,45 @@ def load_checkpoint(path: Path) -> tuple[Snapshot, dict[str, JSON]]:
     """Read a checkpoint and its state.json; QcadeError naming the file that is damaged."""
     verify_checkpoint(path)
     state = read_json(path / STATE)
-    counters = state.get("counters")
-    if state.get("format") != FORMAT_VERSION or not isinstance(counters, dict):
+    counters = checked_counters(state, path)
+    return Snapshot(_finite_weights(path), _from_file(path / LEARNING), counters), state
+
+
+def checked_counters(state: dict[str, JSON], path: Path) -> dict[str, JSON]:
+    """The counters in the state.json of a checkpoint; QcadeError names the one that is wrong."""
+    if state.get("format") != FORMAT_VERSION:
         raise QcadeError(
             f"checkpoint {path} is of format {state.get('format')}; this qcade reads format "
             f"{FORMAT_VERSION}: use the version that wrote it (see provenance.json)"
         )
-    return Snapshot(_from_file(path / MODEL), _from_file(path / LEARNING), counters), state
+    counters = state.get("counters")
+    if not isinstance(counters, dict):
+        raise QcadeError(f"checkpoint {path}: {STATE} has no counters")
+    for name in COUNTERS:
+        check_value(counters.get(name), Count, f"checkpoint {path}: counters.{name}")
+    sent = counters.get("sent_actions", [])
+    actions = tuple(sent) if isinstance(sent, list) else sent
+    check_value(actions, tuple[Count, ...], f"checkpoint {path}: counters.sent_actions")
+    return counters
 
 
 def load_weights(path: Path) -> dict[str, Tensor]:
-    """Read the online network's weights alone."""
+    """Read the online network's weights alone; NotFinite if they are not all numbers."""
     verify_checkpoint(path)
-    return _from_file(path / MODEL)
+    return _finite_weights(path)
+
+
+def _finite_weights(path: Path) -> dict[str, Tensor]:
+    weights = _from_file(path / MODEL)
+    try:
+        require_finite(weights, f"checkpoint {path}")
+    except NotFinite as error:
+        # Earlier versions trained on with such weights, and wrote them.
+        raise NotFinite(
+            f"{error}: move that folder away to use an earlier checkpoint, or train again with a "
+            "smaller step size"
+        ) from None
+    return weights
 
 
 def verify_checkpoint(path: Path) -> None:
@@ -97,7 +127,8 @@ def list_checkpoints(folder: Path) -> list[Path]:
     """All whole checkpoints, oldest first."""
     if not folder.is_dir():
         return []
-    return sorted(p for p in folder.iterdir() if p.is_dir() and p.name.isdigit())
+    found = [path for path in folder.iterdir() if _NAME.fullmatch(path.name) and path.is_dir()]
+    return sorted(found, key=lambda path: int(path.name))
 
 
 def prune_checkpoints(folder: Path) -> None:
@@ -131,10 +162,9 @@ def best_checkpoint(folder: Path) -> Path | None:
 
 def _mean_score(path: Path) -> float | None:
     try:
-        score = json.loads((path / STATE).read_text()).get("mean_score")
-    except (OSError, ValueError, AttributeError):
+        return number_or_none(read_json(path / STATE).get("mean_score"))
+    except QcadeError:
         return None
-    return float(score) if isinstance(score, (int, float)) else None
 
 
 def _to_bytes(tensors: dict[str, Tensor]) -> bytes:

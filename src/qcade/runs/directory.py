@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
 import importlib.metadata
+import os
 import platform
 import subprocess
 import sys
@@ -13,11 +15,15 @@ from pathlib import Path
 
 import torch
 
+from qcade.files.names import file_name_part
+from qcade.files.new_folder import take_name, unfinished_folder
 from qcade.files.whole import read_json, write_json, writing_to
 from qcade.machine import describe_processor, resolve
-from qcade.recipe import Recipe
+from qcade.recipe import Recipe, validate
 from qcade.recipe_json import differences, from_json, to_json
 from qcade.runs.checkpoint import list_checkpoints, verify_checkpoint
+from qcade.runs.present_rom import with_present_rom, with_rom_md5
+from qcade.shell import command_line, typed_command
 from qcade.types import JSON, QcadeError
 
 VERSIONED_PACKAGES = ("qcade", "torch", "ale-py", "gymnasium", "numpy", "safetensors")
@@ -29,6 +35,8 @@ class RunDirectory:
 
     path: Path
     """Its folder."""
+    rom: Path | None = None
+    """Where its ROM is now; None to look for it by its checksum."""
 
     @property
     def recipe_file(self) -> Path:
@@ -61,8 +69,12 @@ class RunDirectory:
         return self.path / "evaluations"
 
     def recipe(self) -> Recipe:
-        """Read the run's recipe."""
-        return from_json(read_json(self.recipe_file))
+        """Read the run's recipe, with the place where its ROM is now."""
+        return with_present_rom(self.recorded_recipe(), self.path, self.rom)
+
+    def recorded_recipe(self) -> Recipe:
+        """Read the run's recipe as it is written, where a ROM may have been moved since."""
+        return with_rom_md5(from_json(read_json(self.recipe_file)), self.path)
 
     def newest_checkpoint(self) -> Path:
         """The checkpoint to go on from; QcadeError if there is none yet."""
@@ -78,86 +90,126 @@ class RunDirectory:
 
     def is_complete(self) -> bool:
         """Whether the run has reached the recipe's last frame."""
-        return self.frames() >= self.recipe().total_frames
+        return self.frames() >= self.recorded_recipe().total_frames
 
 
-def open_run(path: Path) -> RunDirectory:
-    """Open an existing run; QcadeError if there is none."""
+def open_run(path: Path, rom: Path | None = None) -> RunDirectory:
+    """Open an existing run; QcadeError if there is none, or `rom` is another than it played."""
     if not path.exists():
         raise QcadeError(f"there is no run at {path}")
     if not (path / "recipe.json").is_file():
         raise QcadeError(f"{path} is not a run: it has no recipe.json")
-    return RunDirectory(path)
+    directory = RunDirectory(path, rom)
+    if rom is not None:
+        # Says at once whether that is the run's ROM.
+        directory.recipe()
+    return directory
 
 
 def create_run(path: Path, recipe: Recipe) -> RunDirectory:
     """Make a run directory, or open the one that holds the same recipe.
 
-    A folder that holds anything else is refused with QcadeError, and left as it is.
+    It appears whole or not at all. A folder that holds anything else is refused with QcadeError,
+    and left as it is.
     """
-    if path.exists() and not path.is_dir():
-        raise QcadeError(f"{path} is a file: choose another --out")
+    if os.path.lexists(path) and not path.is_dir():
+        raise QcadeError(f"{path} is not a folder: choose another --out")
     directory = RunDirectory(path)
-    if directory.recipe_file.is_file():
-        changed = differences(directory.recipe(), recipe)
-        if changed:
-            longer = all(change.startswith("total_frames") for change in changed)
-            frames = f" --frames {recipe.total_frames}" if longer else ""
-            raise QcadeError(
-                f"{path} holds another run ({'; '.join(changed[:3])}): choose another --out, "
-                f"or go on with that one by `qcade resume {path}{frames}`"
-            )
-        return directory
-    origin = provenance(recipe)
-    with writing_to(path):
-        if path.exists() and any(path.iterdir()):
-            names = ", ".join(sorted(p.name for p in path.iterdir())[:3])
-            raise QcadeError(f"{path} holds something else ({names}): choose another --out")
-        path.mkdir(parents=True, exist_ok=True)
-        for folder in (directory.checkpoints, directory.tensorboard):
-            folder.mkdir()
-        write_json(path / "provenance.json", origin)
-        write_json(directory.recipe_file, to_json(recipe))
+    if not directory.recipe_file.is_file():
+        origin = provenance(recipe)
+        with writing_to(path):
+            if not path.exists():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                with unfinished_folder(path) as unfinished:
+                    fill_run(RunDirectory(unfinished), recipe, origin)
+                    take_name(unfinished, path)
+            elif not any(path.iterdir()):
+                # Made for us, perhaps in a folder that we must not write to.
+                fill_run(directory, recipe, origin)
+    # Another process may have been faster.
+    if not directory.recipe_file.is_file():
+        names = ", ".join(sorted(p.name for p in path.iterdir())[:3])
+        raise QcadeError(f"{path} holds something else ({names}): choose another --out")
+    changed = differences(directory.recorded_recipe(), recipe)
+    if changed:
+        longer = all(change.startswith("total_frames") for change in changed)
+        frames = ["--frames", str(recipe.total_frames)] if longer else []
+        resume = command_line("resume", path, *frames)
+        raise QcadeError(
+            f"{path} holds another run ({'; '.join(changed[:3])}): choose another --out, "
+            f"or continue that one by `{resume}`"
+        )
     return directory
 
 
+def create_default_run(folder: Path, recipe: Recipe) -> RunDirectory:
+    """Make a run under its default name in `folder`, or open the one there of the same recipe.
+
+    However many processes do so at the same time, every run has a folder of its own.
+    """
+    path, is_made = _default_place(folder, recipe)
+    if is_made:
+        return RunDirectory(path)
+    origin = provenance(recipe)
+    with writing_to(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with unfinished_folder(path) as unfinished:
+            fill_run(RunDirectory(unfinished), recipe, origin)
+            while not is_made and not take_name(unfinished, path):
+                path, is_made = _default_place(folder, recipe)
+    return RunDirectory(path)
+
+
+def fill_run(directory: RunDirectory, recipe: Recipe, origin: dict[str, JSON]) -> None:
+    """Make a run of an empty folder; `origin` is its provenance."""
+    for folder in (directory.checkpoints, directory.tensorboard):
+        folder.mkdir()
+    write_json(directory.path / "provenance.json", origin)
+    # Last, since it makes a run of a folder.
+    write_json(directory.recipe_file, to_json(recipe))
+
+
 def lengthen_run(directory: RunDirectory, total_frames: int) -> None:
-    """Give a run more frames; QcadeError if that would cut what it has, or it cannot go on."""
-    recipe = directory.recipe()
-    verify_checkpoint(directory.newest_checkpoint())
+    """Give a run another length; QcadeError if it has more already, or could not continue.
+
+    A run without a checkpoint begins anew, so that it may also become shorter.
+    """
+    longer = dataclasses.replace(directory.recorded_recipe(), total_frames=total_frames)
+    validate(longer)
+    for newest in list_checkpoints(directory.checkpoints)[-1:]:
+        verify_checkpoint(newest)
     if total_frames < directory.frames():
         raise QcadeError(
-            f"{directory.path} is at frame {directory.frames():,} already: --frames must be more"
+            f"{directory.path} is at frame {directory.frames():,} already, so that its length "
+            f"cannot become {total_frames:,}: --frames must be more"
         )
     with writing_to(directory.path):
-        longer = dataclasses.replace(recipe, total_frames=total_frames)
         write_json(directory.recipe_file, to_json(longer))
 
 
-def run_for(folder: Path, recipe: Recipe) -> Path:
-    """Where a run of this recipe goes by default: the same recipe's folder, or the next free."""
+def _default_place(folder: Path, recipe: Recipe) -> tuple[Path, bool]:
+    """A run's default folder, and whether the run is there already."""
+    name = f"{file_name_part(recipe.game.slug)}-{file_name_part(recipe.name)}"
     number = 1
-    while True:
-        path = folder / f"{recipe.game.slug}-{recipe.name}-{number}"
-        if not path.exists():
-            return path
+    while os.path.lexists(path := folder / f"{name}-{number}"):
         if (path / "recipe.json").is_file():
-            try:
-                if not differences(RunDirectory(path).recipe(), recipe):
-                    return path
-            except QcadeError:
-                pass
+            with contextlib.suppress(QcadeError):
+                if not differences(RunDirectory(path).recorded_recipe(), recipe):
+                    return path, True
         number += 1
+    return path, False
 
 
 def fork_path(parent: Path) -> Path:
-    """Where a fork goes by default: beside its parent."""
+    """Where a fork goes by default: beside its parent, under the next free name."""
     if parent.name in ("", ".."):
         parent = parent.resolve()
     number = 1
-    while (path := parent.with_name(f"{parent.name}-fork-{number}")).exists():
+    while True:
+        path = parent.with_name(f"{file_name_part(parent.name)}-fork-{number}")
+        if not os.path.lexists(path):
+            return path
         number += 1
-    return path
 
 
 def provenance(recipe: Recipe) -> dict[str, JSON]:
@@ -168,9 +220,7 @@ def provenance(recipe: Recipe) -> dict[str, JSON]:
         device = torch.cuda.get_device_name(hardware.device)
     return {
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "command": " ".join(
-            Path(sys.argv[0]).name if i == 0 else a for i, a in enumerate(sys.argv)
-        ),
+        "command": typed_command(sys.argv),
         "commit": _commit(),
         "versions": {**package_versions(), "python": platform.python_version()},
         "host": platform.node(),

@@ -1,25 +1,35 @@
-"""Filming a game of a run's agent."""
+"""Filming a game of a run's agent.
+
+A game that can be replayed is played first and filmed afterwards, in full size at every frame; any
+other is filmed while it is played.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from qcade.agent.actor import Actor
 from qcade.agent.agent import Agent
 from qcade.checks import check_value
+from qcade.games.opening import open_game, without_life_losses
 from qcade.games.seeds import environment_seeds
+from qcade.machine import torch_threads
+from qcade.parts import Environments, Game
 from qcade.replay.frames import FrameRing, no_actions
 from qcade.runs.directory import open_run
 from qcade.runs.loading import choose_checkpoint, load_agent
-from qcade.training.episodes import EpisodeTracker
-from qcade.types import Count, FloatArray, Positive, Probability
-from qcade.video import VideoFile, enlarge, figures_strip, video_format
+from qcade.types import Count, FloatArray, Positive, Probability, QcadeError, UInt8Array
+from qcade.video import Canvas, VideoFile, figures_strip, pictures_within, video_format
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class VideoRequest:
     """What is wanted of a video."""
 
@@ -35,95 +45,126 @@ class VideoRequest:
     """The longest video."""
     overlay: bool
     """Whether figures are shown below the picture."""
+    rom: Path | None = None
+    """Where the run's ROM is now; None to look for it by its checksum."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Film:
     """A video that was written."""
 
     path: Path
+    """The file."""
     game: str
+    """What is played."""
     seconds: float
+    """How long it is."""
     score: float
+    """Sum of raw rewards."""
     is_whole: bool
+    """Whether the game is shown to its own end."""
 
 
-@dataclass(frozen=True)
-class PlayedGame:
-    """One game, as its decisions."""
+class PlayedStep(NamedTuple):
+    """A decision of the agent and what followed."""
 
-    actions: list[int]
-    q_values: list[FloatArray]
-    score: float
-    is_whole: bool
+    action: int
+    """What was chosen."""
+    q_values: FloatArray
+    """What it was chosen by: float32 [A]."""
+    reward: float
+    """Game points."""
+    is_last: bool
+    """Whether the game came to its own end."""
 
 
 def film_run(run: Path, request: VideoRequest) -> Film:
-    """Play one game with a run's agent and write it as a video."""
+    """Play one game with a run's agent and write it as a video.
+
+    Raises QcadeError if the game cannot be filmed: if played again it is another game.
+    """
     check_value(request.seconds, Positive, "--seconds")
     check_value(request.epsilon, Probability, "--epsilon")
     check_value(request.seed, Count, "--seed")
-    directory = open_run(run)
+    directory = open_run(run, request.rom)
     checkpoint = choose_checkpoint(directory, request.checkpoint)
-    agent = load_agent(run, checkpoint.name)
-    game = agent.recipe.game
+    agent = load_agent(run, checkpoint.name, request.rom)
+    game = without_life_losses(agent.recipe.game)
     name = f"evaluation-{checkpoint.name}-seed{request.seed}.mp4"
     path = request.out or directory.videos / name
-    environments = game.open(1, request.seed, 1)
-    meanings = environments.action_meanings
-    environments.close()
-    width = video_format(path).least_width
-    pictures = 0
-    score = 0.0
-    with VideoFile(path, game.pictures_per_second) as file:
-        most_decisions = round(request.seconds * game.pictures_per_second)
-        played = play_one(agent, request.seed, request.epsilon, most_decisions)
-        filmed = game.film(int(environment_seeds(request.seed, 1)[0]), played.actions)
-        steps = zip(filmed, played.actions, played.q_values, strict=False)
-        for number, (step, action, q_values) in enumerate(steps, 1):
-            score += step.reward
+    canvas = Canvas(video_format(path).least_width)
+    rate = game.pictures_per_second
+    most_pictures = pictures_within(request.seconds, rate)
+    meanings = _action_meanings(game)
+    pictures, score, is_whole = 0, 0.0, False
+    with VideoFile(path, rate) as file:
+        for number, (played, shown) in enumerate(_filmed(agent, game, request, most_pictures), 1):
+            score += played.reward
             text = f"{game.slug.replace('_', ' ')}   score {score:,.0f}   step {number:,}"
-            strip: np.ndarray | None = None
-            for picture in step.pictures:
-                large = enlarge(picture, width)
+            strip: UInt8Array | None = None
+            for picture in shown:
+                large = canvas.show(picture)
                 if request.overlay:
                     if strip is None:
-                        strip = figures_strip(
-                            large.shape[1], text, q_values.tolist(), meanings, action
-                        )
+                        values = played.q_values.tolist()
+                        strip = figures_strip(large.shape[1], text, values, meanings, played.action)
                     large = np.concatenate((large, strip))
                 file.add(large)
                 pictures += 1
-            if pictures >= request.seconds * game.pictures_per_second:
+            is_whole = played.is_last
+            if pictures >= most_pictures:
                 break
-    whole = played.is_whole and number == len(played.actions)
-    return Film(path, game.slug, pictures / game.pictures_per_second, score, whole)
+    return Film(path=path, game=game.slug, seconds=pictures / rate, score=score, is_whole=is_whole)
 
 
-def play_one(agent: Agent, seed: int, epsilon: float, most_decisions: int) -> PlayedGame:
-    """Play the first episode of `open(1, seed)` to its end, or to a number of decisions."""
+def play_one(
+    agent: Agent, environments: Environments, seed: int, epsilon: float
+) -> Iterator[PlayedStep]:
+    """Play the first episode of one environment to its end, or to where it is cut."""
     stack, height, width = agent.observation_shape
-    environments = agent.recipe.game.open(1, seed, 1)
     actor = Actor(agent.network, agent.actions, agent.hardware, seed)
     ring = FrameRing(stack, 1, height, width, stack, agent.hardware.device)
-    tracker = EpisodeTracker(1)
-    played = PlayedGame([], [], 0.0, False)
-    try:
-        step = environments.reset()
-        tracker.track(step)
-        ring.append(step, no_actions(1))
-        while len(played.actions) < most_decisions:
-            observation = ring.newest()
+    step = environments.reset()
+    ring.append(step, no_actions(1))
+    while step.discount[0]:
+        observation = ring.newest()
+        with torch_threads(agent.hardware.threads):
             actions = actor.act(observation, epsilon)
             environments.send(actions)
             values = actor.q_values(observation)[0].cpu().numpy()
-            step = environments.recv()
-            ended = tracker.track(step)
-            if ended:
-                return PlayedGame(played.actions, played.q_values, ended[0].score, True)
-            ring.append(step, actions)
-            played.actions.append(int(actions[0]))
-            played.q_values.append(values)
-    finally:
-        environments.close()
-    return played
+        step = environments.recv()
+        if step.first[0]:
+            return
+        ring.append(step, actions)
+        yield PlayedStep(int(actions[0]), values, float(step.reward[0]), not step.discount[0])
+
+
+def _filmed(
+    agent: Agent, game: Game, request: VideoRequest, most_decisions: int
+) -> Iterator[tuple[PlayedStep, list[UInt8Array]]]:
+    """Yield the decisions of a game, each with the pictures, uint8 [height, width, 3], of it."""
+    live = game.open_filmed(request.seed)
+    if live is not None:
+        with contextlib.closing(live):
+            for played in play_one(agent, live, request.seed, request.epsilon):
+                yield played, [live.picture()]
+        return
+    environments = open_game(game, 1, request.seed, 1)
+    with contextlib.closing(environments):
+        whole = play_one(agent, environments, request.seed, request.epsilon)
+        steps = [*itertools.islice(whole, most_decisions)]
+    seed = int(environment_seeds(request.seed, 1)[0])
+    filmed = game.film(seed, [played.action for played in steps])
+    # A game that ignores its seed, or whose film is cut short, is not the one that was played.
+    for number, (played, shown) in enumerate(itertools.zip_longest(steps, filmed), 1):
+        if played is None or shown is None or shown.first or shown.reward != played.reward:
+            raise QcadeError(
+                f"{game.slug} cannot be filmed: played again from its seed it is another game from "
+                f"decision {number:,} on, although it says that it can be replayed"
+            )
+        yield played, shown.pictures
+
+
+def _action_meanings(game: Game) -> tuple[str, ...]:
+    with contextlib.closing(open_game(game, 1, 0, 1)) as environments:
+        return environments.action_meanings

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,12 +15,15 @@ import lz4.frame
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
+from qcade.checks import shown_value
+from qcade.files.new_folder import make_folder
 from qcade.files.whole import write_whole
 from qcade.replay.frames import FrameRing
 from qcade.types import JSON, QcadeError
 
 FOLDER = "replay"
 MOST_BYTES_A_FILE = 64 * 2**20
+_NAME = re.compile(r"([0-9]{12,18})-([0-9]{12,18})\.lz4")
 
 
 @dataclass
@@ -35,7 +39,7 @@ class FrameStore:
 
     def save(self, ring: FrameRing) -> dict[str, JSON]:
         """Store the rows that are new; return every file that the ring needs, for state.json."""
-        self.folder.mkdir(exist_ok=True)
+        make_folder(self.folder)
         step = max(1, MOST_BYTES_A_FILE // (ring.environments * ring.height * ring.width))
         oldest = max(ring.oldest_row, 0)
         row = max(self.next_row, oldest)
@@ -61,10 +65,29 @@ class FrameStore:
                     path.unlink()
 
 
-def load_rows(folder: Path, files: JSON, ring: FrameRing, next_row: int, opening_row: int) -> None:
-    """Refill an empty ring up to `next_row`; QcadeError names a file that is missing or damaged."""
+def stored_files(notes: dict[str, JSON]) -> dict[str, str]:
+    """Checksums of the files that a checkpoint needs, by name; none where it stored no frames.
+
+    Raises QcadeError for anything that `FrameStore` does not write: names become paths.
+    """
+    files = notes.get("frames_files") or {}
     if not isinstance(files, dict):
         raise QcadeError("the checkpoint does not say which frames it stored")
+    checked: dict[str, str] = {}
+    for name, sha in files.items():
+        if not _NAME.fullmatch(name) or not isinstance(sha, str):
+            raise QcadeError(
+                f"the checkpoint names {shown_value(name)} as a file of stored frames, which is "
+                "not one: its state.json was changed"
+            )
+        checked[name] = sha
+    return checked
+
+
+def load_rows(
+    folder: Path, files: dict[str, str], ring: FrameRing, next_row: int, opening_row: int
+) -> None:
+    """Refill an empty ring up to `next_row`; QcadeError names a file that is missing or damaged."""
     # A ring may be larger than the one that was stored.
     first_stored = min((_rows(name)[0] for name in files), default=next_row)
     ring.start_at(max(opening_row, next_row - ring.rows, first_stored), opening_row)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import json
 import os
 import platform
 import sys
@@ -15,7 +14,9 @@ from pathlib import Path
 
 import psutil
 
+from qcade.files.json_text import json_text, parse_json_object
 from qcade.files.whole import writing_to
+from qcade.shell import command_line
 from qcade.types import QcadeError
 
 if sys.platform == "win32":
@@ -29,6 +30,7 @@ CONTENT_BYTES = 512
 """Written by one call and at one length, so that nobody reads half of it."""
 LOCKED_BYTE = 2**30
 """On Windows a locked byte cannot be read, so one far behind the content is locked."""
+LARGEST_PID = 2**31 - 1
 ATTEMPTS = 50
 SECONDS_BETWEEN_ATTEMPTS = 0.02
 
@@ -57,6 +59,8 @@ class Holder:
 def hold(run_path: Path) -> Iterator[None]:
     """Be the only process that writes a run; QcadeError names the one that does already."""
     path = run_path / LOCK_FILE
+    if path.is_dir():
+        raise QcadeError(f"{path} is a folder where a file belongs: move it away")
     with writing_to(run_path):
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     try:
@@ -90,7 +94,7 @@ def being_written(run_path: Path, by: Holder | None) -> QcadeError:
     """What a second writer is told."""
     return QcadeError(
         f"{run_path} is being written by {by or 'another process'}: watch it with "
-        f"`qcade attach {run_path}`, or stop it with `qcade stop {run_path}`"
+        f"`{command_line('attach', run_path)}`, or stop it with `{command_line('stop', run_path)}`"
     )
 
 
@@ -134,14 +138,17 @@ def _lock(descriptor: int, path: Path, *, shared: bool) -> bool:
 
 def _write(descriptor: int) -> None:
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    content = json.dumps(asdict(Holder(os.getpid(), platform.node(), now)))
+    content = json_text(asdict(Holder(os.getpid(), platform.node(), now)), LOCK_FILE)
     os.lseek(descriptor, 0, os.SEEK_SET)
     os.write(descriptor, content.ljust(CONTENT_BYTES - 1).encode() + b"\n")
 
 
 def _read(path: Path) -> Holder | None:
     try:
-        data = json.loads(path.read_text())
-        return Holder(int(data["pid"]), str(data["host"]), str(data["started"]))
-    except (OSError, ValueError, KeyError, TypeError):
+        data = parse_json_object(path.read_bytes(), str(path))
+    except (OSError, QcadeError):
         return None
+    pid = data.get("pid")
+    if not isinstance(pid, int) or not 0 < pid <= LARGEST_PID:
+        return None
+    return Holder(pid, str(data.get("host", "unknown")), str(data.get("started", "")))

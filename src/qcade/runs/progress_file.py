@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import sys
 import time
@@ -12,8 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
+from qcade.files.json_text import json_text
 from qcade.files.whole import read_json
-from qcade.runs.stopping import StopRequest
+from qcade.runs.stopping import Stopped, StopRequest
 from qcade.runs.writers import RecentScores
 from qcade.training.events import Advanced, Event
 from qcade.types import JSON, QcadeError
@@ -77,25 +77,26 @@ class ProgressFile:
 
 
 @contextlib.contextmanager
-def starting(run_path: Path) -> Iterator[None]:
-    """Say that a run is being brought back, which may take minutes; nobody stopped it any more."""
+def starting(run_path: Path, stop: StopRequest) -> Iterator[None]:
+    """Say that a run is being restored, which may take minutes, and how that ended early."""
     path = run_path / PROGRESS_FILE
     with contextlib.suppress(QcadeError):
         content = read_json(path)
         _write(path, {**content, "state": "starting", "frames_per_second": None})
     try:
         yield
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Stopped):
+        state: ProgressState = "interrupted" if stop.is_by_system else "stopped"
         with contextlib.suppress(QcadeError):
-            _write(path, {**read_json(path), "state": "stopped"})
+            _write(path, {**read_json(path), "state": state})
         raise
 
 
 def _write(path: Path, content: JSON) -> None:
     temporary = path.with_name(f".{path.name}.tmp")
     try:
-        temporary.write_text(json.dumps(content) + "\n")
+        temporary.write_text(json_text(content, path.name) + "\n", encoding="utf-8")
         os.replace(temporary, path)
-    except OSError:
+    except (OSError, QcadeError):
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)

@@ -10,12 +10,13 @@ from functools import partial
 
 from rich.console import Console
 
+from qcade.checks import check_value
 from qcade.files.appended import FilePosition, kept_or_put_aside
 from qcade.files.whole import is_disk_full
 from qcade.recipe_json import to_json
 from qcade.runs.checkpoint import prune_checkpoints, save_checkpoint
 from qcade.runs.directory import RunDirectory
-from qcade.runs.frame_store import FOLDER, FrameStore
+from qcade.runs.frame_store import FOLDER, FrameStore, stored_files
 from qcade.runs.progress_file import PROGRESS_FILE, ProgressFile
 from qcade.runs.stopping import StopRequest
 from qcade.runs.tensorboard_file import FILE as SCALARS_FILE
@@ -24,7 +25,7 @@ from qcade.runs.writers import MetricsFile, RecentScores, Screen, Writer
 from qcade.tape.format import TapePosition, TapeWriter
 from qcade.training.events import Advanced, EpisodeEnded, Event
 from qcade.training.state import Training
-from qcade.types import JSON, QcadeError
+from qcade.types import JSON, Count, QcadeError
 
 SECONDS_BETWEEN_SPILLS = 2.0
 
@@ -75,12 +76,11 @@ class Recorder:
         ]
         self._frames: FrameStore | None = None
         if recipe.stores_frames:
-            files = notes.get("frames_files")
-            stored = dict(files) if isinstance(files, dict) else {}
+            stored = stored_files(notes)
             self._frames = FrameStore(
                 directory.path / FOLDER,
                 training.next_row if stored else training.ring.oldest_row,
-                {name: str(sha) for name, sha in stored.items()},
+                stored,
             )
             self._files_of_last_two: deque[set[str]] = deque([set(stored)], maxlen=2)
         self._saved_frames = -1
@@ -99,8 +99,8 @@ class Recorder:
                 trouble, self._trouble = self._trouble, None
                 raise trouble
 
-    def last_checkpoint(self) -> str:
-        """Write a checkpoint where hardly any space is left; the option that a resume then needs.
+    def last_checkpoint(self) -> list[str]:
+        """Write a checkpoint where hardly any space is left; the options that a resume then needs.
 
         Weights come first: if frames do not fit beside them, they are left out.
         """
@@ -111,8 +111,8 @@ class Recorder:
                 raise
             self._frames.prune(set().union(*self._files_of_last_two))
             self.checkpoint(with_frames=False)
-            return "" if self.training.recipe.game.is_replayable else " --fresh-memory"
-        return ""
+            return [] if self.training.recipe.game.is_replayable else ["--fresh-memory"]
+        return []
 
     def checkpoint(self, with_frames: bool = True) -> None:
         """Write a checkpoint of this instant, if there is none yet."""
@@ -139,7 +139,8 @@ class Recorder:
         save_checkpoint(
             self.directory.checkpoints, self.training.frames, self.training.snapshot(), notes
         )
-        prune_checkpoints(self.directory.checkpoints)
+        if self.training.recipe.checkpoints.keep == "few":
+            prune_checkpoints(self.directory.checkpoints)
         if self._frames is not None:
             self._frames.prune(set().union(*self._files_of_last_two))
         self._saved_frames = self.training.frames
@@ -188,6 +189,10 @@ def tape_position(notes: dict[str, JSON]) -> TapePosition:
 
 
 def _position(data: JSON) -> FilePosition:
-    if not isinstance(data, list) or len(data) != 2:
-        raise QcadeError("the checkpoint does not say how long its logs were")
-    return FilePosition(int(str(data[0])), int(str(data[1])))
+    figures = tuple(data) if isinstance(data, list) else ()
+    try:
+        check_value(figures, tuple[Count, Count], "position")
+    except QcadeError:
+        raise QcadeError("the checkpoint does not say how long its logs were") from None
+    length_bytes, crc = figures
+    return FilePosition(int(str(length_bytes)), int(str(crc)))

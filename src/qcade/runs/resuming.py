@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from rich.console import Console
 
 from qcade.recipe import Recipe, ReplayRecipe
 from qcade.runs.directory import RunDirectory
-from qcade.runs.frame_store import FOLDER, load_rows
+from qcade.runs.frame_store import FOLDER, load_rows, stored_files
 from qcade.runs.recorder import metrics_position, tape_position
+from qcade.shell import command_line
 from qcade.tape.format import Tape, put_tape_aside, read_tape
 from qcade.tape.progress import showing_progress
 from qcade.training.episodes import Episode
@@ -16,16 +19,18 @@ from qcade.training.state import Snapshot, Training
 from qcade.types import JSON, QcadeError
 
 
-def bring_back(
+def restore_memory(
     training: Training,
     snapshot: Snapshot,
     notes: dict[str, JSON],
     directory: RunDirectory,
     console: Console,
     fresh_memory: bool,
+    check: Callable[[], None],
 ) -> None:
     """Refill the memory and lead every emulator into the middle of its game.
 
+    `check` is called often, and may raise to stop while nothing on disk is changed.
     With `fresh_memory` the tape is put aside and taken out of `notes`, so that a new one begins.
 
     Raises QcadeError, before anything is changed, if the tape does not fit.
@@ -37,11 +42,18 @@ def bring_back(
         console.print("Going on with an empty memory and new games.")
         return
     try:
+        stored, folder = stored_files(notes), directory.path / FOLDER
+        is_whole = all((folder / name).is_file() for name in stored)
+        if training.recipe.game.is_replayable and not is_whole:
+            notes.pop("frames_files")
+            console.print(f"Stored frames are missing in {folder.name}: the tape brings them back.")
         if _takes_stored_frames(training.recipe, notes):
             counters = {
                 name: int(str(snapshot.counters[name])) for name in ("next_row", "opening_row")
             }
-            load_rows(directory.path / FOLDER, notes.get("frames_files"), training.ring, **counters)
+            if "frames_files" not in notes:
+                raise QcadeError("the checkpoint does not say which frames it stored")
+            load_rows(folder, stored, training.ring, **counters)
         if not training.recipe.game.is_replayable:
             console.print("This kind of game cannot be replayed: going on with new games.")
             return
@@ -49,13 +61,19 @@ def bring_back(
         _require_same_game(tape, training)
         with showing_progress(console, len(tape.actions)) as progress:
             ended = rebuild(
-                training, snapshot, tape.actions, tape.first_row, tape.seedings, progress
+                training,
+                snapshot,
+                tape.actions,
+                tape.first_row,
+                tape.seedings,
+                progress,
+                check,
             )
         _require_recorded(tape, ended)
     except QcadeError as error:
         raise QcadeError(
-            f"{error}; to go on with the weights but an empty memory: "
-            f"qcade resume {directory.path} --fresh-memory"
+            f"{error}; to continue with the weights but an empty memory: "
+            f"`{command_line('resume', directory.path, '--fresh-memory')}`"
         ) from error
 
 

@@ -1,4 +1,8 @@
-"""Asking a run to save and stop: by Ctrl-C, by a signal, or by a file from another process."""
+"""Asking a run to save and stop: by Ctrl-C, by a signal, or by a file from another process.
+
+SIGTERM comes of shutdowns and schedulers, SIGUSR1 of Slurm before it ends a job, SIGHUP of a
+terminal that is closed.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +21,16 @@ from qcade.runs.lock import STOP_REQUEST_FILE
 SECONDS_BETWEEN_LOOKS = 0.5
 
 
+class Stopped(Exception):  # noqa: N818
+    """Somebody asked for a stop where nothing is left to save."""
+
+
 class StopRequest:
     """Whether somebody wants the run to save and stop; the loop looks between two events."""
 
     def __init__(self, run_path: Path) -> None:
         self.is_by_system = False
-        """Whether it came by SIGTERM or SIGHUP: a shutdown, a scheduler, a closed terminal."""
+        """Whether it came by another signal than SIGINT: a shutdown, a scheduler, a terminal."""
         self._file = run_path / STOP_REQUEST_FILE
         self._made = False
         self._next_look = 0.0
@@ -36,6 +44,11 @@ class StopRequest:
             # A file works the same on every system; Windows has no signal for this.
             self._made = self._file.exists()
         return self._made
+
+    def check(self) -> None:
+        """Raise Stopped if the run should stop; for work that changes nothing on disk."""
+        if self.made:
+            raise Stopped
 
     def ask(self, number: int, frame: FrameType | None) -> None:
         """Take a signal as the request; a second interrupt will leave at once."""
@@ -61,14 +74,16 @@ def _print_nowhere() -> None:
 
 @contextlib.contextmanager
 def stop_requests(run_path: Path) -> Iterator[StopRequest]:
-    """Let the first interrupt, SIGTERM or SIGHUP ask for a stop; a second interrupt leaves at once.
+    """Let the first SIGINT, SIGTERM, SIGUSR1 or SIGHUP ask for a stop; a second SIGINT quits.
 
     SIGHUP, of a terminal that was closed, is left alone where it was to be ignored (nohup).
     """
     request = StopRequest(run_path)
     notices = [signal.SIGINT, signal.SIGTERM]
-    if sys.platform != "win32" and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-        notices.append(signal.SIGHUP)
+    if sys.platform != "win32":
+        notices.append(signal.SIGUSR1)
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+            notices.append(signal.SIGHUP)
     before = {number: signal.signal(number, request.ask) for number in notices}
     try:
         yield request

@@ -14,7 +14,7 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.record_writer import RecordWriter
 
 from qcade.files.appended import AppendedFile, FilePosition
-from qcade.training.events import EpisodeEnded, Event, Updated
+from qcade.training.events import EpisodeEnded, Evaluated, Event, Updated
 
 FILE = "events.out.tfevents.0.qcade"
 FILE_VERSION = "brain.Event:2"
@@ -40,6 +40,8 @@ class TensorBoardFile:
             }
         elif isinstance(event, Updated):
             values = {f"updates/{name}": value for name, value in event.metrics.items()}
+        elif isinstance(event, Evaluated):
+            values = {"evaluation/mean": event.mean, "evaluation/median": event.median}
         else:
             return
         summary = Summary(

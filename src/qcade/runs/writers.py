@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import time
 from collections import deque
 from dataclasses import asdict
@@ -21,13 +20,22 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from qcade.checks import number_or_none
 from qcade.files.appended import AppendedFile, FilePosition
-from qcade.training.events import Advanced, EpisodeEnded, Event, Updated
+from qcade.files.json_text import json_text
+from qcade.training.events import Advanced, EpisodeEnded, Evaluated, Event, Updated
 from qcade.types import JSON
 
 RECENT_EPISODES = 20
 SECONDS_BETWEEN_LINES_ON_TERMINAL = 2.0
 SECONDS_BETWEEN_LINES_ELSEWHERE = 10.0
+
+
+EVENT_NAMES: dict[type[Event], str] = {
+    EpisodeEnded: "episode",
+    Updated: "updates",
+    Evaluated: "evaluation",
+}
 
 
 class Writer(Protocol):
@@ -59,8 +67,9 @@ class RecentScores:
         scores = RecentScores()
         recent = data.get("recent") if isinstance(data, dict) else None
         if isinstance(data, dict) and isinstance(recent, list):
-            scores._recent.extend(float(str(score)) for score in recent)
-            scores.best = None if data["best"] is None else float(str(data["best"]))
+            numbers = [number_or_none(score) for score in recent]
+            scores._recent.extend(number for number in numbers if number is not None)
+            scores.best = number_or_none(data.get("best"))
         return scores
 
     def to_json(self) -> JSON:
@@ -89,14 +98,14 @@ class MetricsFile:
     def __init__(self, path: Path, kept: FilePosition) -> None:
         """Go on after `kept`; the rest is of work that was lost."""
         self._file = AppendedFile(path, kept)
-        self._started = time.monotonic()
+        self._name, self._started = path.name, time.monotonic()
 
     def write(self, event: Event) -> None:
-        """Append an episode's or the updates' line."""
-        if isinstance(event, (EpisodeEnded, Updated)):
+        """Append the line of an episode, of updates or of an evaluation."""
+        if isinstance(event, (EpisodeEnded, Updated, Evaluated)):
             seconds = round(time.monotonic() - self._started, 3)
-            kind = {EpisodeEnded: "episode", Updated: "updates"}[type(event)]
-            line = json.dumps({"event": kind, **asdict(event), "seconds": seconds})
+            kind = EVENT_NAMES[type(event)]
+            line = json_text({"event": kind, **asdict(event), "seconds": seconds}, self._name)
             self._file.append(line.encode() + b"\n")
 
     @property
@@ -134,10 +143,10 @@ class Screen:
         )
         self._frames, self._learning = frames, False
         self._progress = Progress(
-            SpinnerColumn(),
+            SpinnerColumn(spinner_name(console)),
             BarColumn(bar_width=24),
-            TextColumn("{task.percentage:>5.1f}%"),
-            TextColumn("{task.fields[status]}"),
+            TextColumn("{task.percentage:>5.1f}%", markup=False),
+            TextColumn("{task.fields[status]}", markup=False),
             _TimeLeft(),
             console=console,
             disable=not console.is_terminal,
@@ -152,6 +161,8 @@ class Screen:
         with contextlib.suppress(OSError):
             if isinstance(event, EpisodeEnded):
                 self._show_episode(event)
+            elif isinstance(event, Evaluated):
+                self._show_evaluation(event)
             elif isinstance(event, Advanced):
                 self._show_progress(event)
 
@@ -172,6 +183,13 @@ class Screen:
             f"{event.length_decisions:>6,} decisions   epsilon {event.epsilon:.3f}   "
             f"mean of last {RECENT_EPISODES}: {self._scores.mean or 0:,.1f}",
             highlight=False,
+        )
+
+    def _show_evaluation(self, event: Evaluated) -> None:
+        cut = f", {event.cut:,} of them cut" if event.cut else ""
+        self._console.print(
+            f"evaluation at {event.frames:,} frames: mean {event.mean:,.1f}, median "
+            f"{event.median:,.1f} over {event.episodes:,} games{cut}"
         )
 
     def _show_progress(self, event: Advanced) -> None:
@@ -206,6 +224,11 @@ class Screen:
 class _TimeLeft(ProgressColumn):
     def render(self, task: Task) -> Text:
         return Text(f"{duration(task.fields.get('left'))} left")
+
+
+def spinner_name(console: Console) -> str:
+    """A spinner of Rich's that the console's encoding has the characters for."""
+    return "line" if console.options.ascii_only else "dots"
 
 
 def duration(seconds: float | None) -> str:

@@ -87,4 +87,30 @@ class CheckpointDue:
     """Emulator frames of the run so far."""
 
 
-Event: TypeAlias = Started | EpisodeEnded | Advanced | Updated | CheckpointDue
+@dataclass(frozen=True)
+class EvaluationDue:
+    """The recipe wants an evaluation now."""
+
+    frames: int
+    """Emulator frames of the run so far."""
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """The agent of this instant played games apart from its training."""
+
+    frames: int
+    """Emulator frames of the run so far."""
+    episodes: int
+    """Games that were played."""
+    cut: int
+    """Games among them that were cut by the frame cap."""
+    mean: float
+    """Mean raw score."""
+    median: float
+    """Median raw score."""
+
+
+Event: TypeAlias = (
+    Started | EpisodeEnded | Advanced | Updated | EvaluationDue | Evaluated | CheckpointDue
+)

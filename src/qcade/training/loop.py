@@ -11,7 +11,15 @@ from collections.abc import Iterator
 from qcade.recipe import Recipe
 from qcade.replay.frames import no_actions
 from qcade.training.episodes import Episode, EpisodeTracker
-from qcade.training.events import Advanced, CheckpointDue, EpisodeEnded, Event, Started, Updated
+from qcade.training.events import (
+    Advanced,
+    CheckpointDue,
+    EpisodeEnded,
+    EvaluationDue,
+    Event,
+    Started,
+    Updated,
+)
 from qcade.training.seeding import apply_seedings, seedings_at_start, seedings_due
 from qcade.training.state import Snapshot, Training
 
@@ -33,18 +41,25 @@ def train(recipe: Recipe, snapshot: Snapshot | None = None) -> Iterator[Event]:
 def run(training: Training) -> Iterator[Event]:
     """Run to the recipe's last frame; a training whose memory is empty opens its games first.
 
-    A row's events end with `Advanced`, and `CheckpointDue` if it is: a snapshot taken then is
-    whole, and goes on as if nothing had happened.
+    A row's events end with `Advanced`, then `EvaluationDue` and `CheckpointDue` where they are: a
+    snapshot taken then is whole, and continues as if nothing had happened. So does one that is
+    taken after `EnvironmentFailed`: it holds the actions whose outcome did not arrive.
     """
     recipe = training.recipe
     if not training.games_are_open:
         yield open_environments(training)
     while training.frames < recipe.total_frames:
         frames_before = training.frames
-        actions, q_values = training.act()
-        training.environments.send(actions)
-        training.updates.heard(q_values)
-        training.update_all_due()
+        if training.sent_actions is None:
+            actions, q_values = training.act()
+            training.environments.send(actions)
+            training.updates.heard(q_values)
+            training.update_all_due()
+            training.sent_actions = actions
+        else:
+            # A snapshot that was taken after a failure of the environments: all but them is done.
+            actions = training.sent_actions
+            training.environments.send(actions)
         step = training.environments.recv()
         seedings = seedings_due(
             step, training.next_row, training.seeded_rows, recipe.environments, recipe.seed
@@ -52,9 +67,12 @@ def run(training: Training) -> Iterator[Event]:
         step = apply_seedings(training.environments, step, seedings)
         ended = training.append(step, actions, seedings)
         training.decisions += recipe.environments
+        training.sent_actions = None
         yield from _reports(training, ended, frames_before)
         epsilon = float(training.epsilons.mean())
         yield Advanced(training.frames, training.learner.updates, epsilon, actions, seedings)
+        if _passes(recipe.evaluation.period_frames, frames_before, training.frames):
+            yield EvaluationDue(training.frames)
         if _checkpoint_is_due(training, len(ended), frames_before):
             yield CheckpointDue(training.frames)
 
@@ -62,6 +80,10 @@ def run(training: Training) -> Iterator[Event]:
 def open_environments(training: Training) -> Started:
     """Open an episode in every environment from new seeds, after what the memory may hold."""
     recipe = training.recipe
+    if training.sent_actions is not None:
+        # Updates were made for these decisions, whose outcome is lost with the games.
+        training.decisions += len(training.sent_actions)
+        training.sent_actions = None
     row = training.next_row
     seedings = seedings_at_start(row, recipe.environments, recipe.seed)
     if training.ring.is_empty:

@@ -58,11 +58,13 @@ def rebuild(
     first_row: int,
     seedings: Sequence[Seeding],
     progress: Callable[[int, int], None] = lambda rows, of: None,
+    check: Callable[[], None] = lambda: None,
 ) -> list[Episode]:
     """Bring the emulators of a restored training, and its ring if that is empty, to a snapshot.
 
-    Returns the episodes that ended on the way and were played whole. Raises QcadeError if the
-    games under way at the end are not those of the snapshot.
+    Returns the episodes that ended on the way and were played whole. `check` is called at every
+    row, and may raise to stop. Raises QcadeError if the unfinished games at the end are not those
+    of the snapshot.
     """
     opening_row = int(str(snapshot.counters["opening_row"]))
     count = training.recipe.environments
@@ -77,6 +79,7 @@ def rebuild(
     seeded: dict[int, int] = {}
     whole: list[Episode] = []
     for row, step, here in reemulate(training.environments, actions, first_row, seedings, start):
+        check()
         seeded |= {s.environment: s.row for s in here}
         ended = tracker.track(step)
         whole += [e for e in ended if e.first_row >= seeded.get(e.environment, row + 1)]

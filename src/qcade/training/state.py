@@ -10,7 +10,9 @@ import torch
 from torch import Tensor
 
 from qcade.agent.actor import Actor, Choice
+from qcade.agent.finite import require_finite
 from qcade.agent.learner import Learner
+from qcade.games.opening import open_game
 from qcade.machine import Hardware, keep_freed_memory, resolve
 from qcade.networks.q_network import build_q_network
 from qcade.parts import Environments
@@ -46,8 +48,8 @@ class Training:
         self.hardware: Hardware = resolve(recipe.compute)
         torch.set_num_threads(self.hardware.threads)
         seeds = [int(s) for s in np.random.SeedSequence(recipe.seed).generate_state(5)]
-        self.environments: Environments = recipe.game.open(
-            recipe.environments, seeds[0], self.hardware.threads
+        self.environments: Environments = open_game(
+            recipe.game, recipe.environments, seeds[0], self.hardware.threads
         )
         actions = len(self.environments.action_meanings)
         height, width = recipe.game.frame_shape
@@ -88,6 +90,8 @@ class Training:
         self.episode_count = 0
         self.metric_sums: dict[str, Tensor] = {}
         self.metric_count = 0
+        self.sent_actions: IntArray | None = None
+        """What was sent for the row to come, once its updates are made: int64 [E]."""
         if snapshot is not None:
             self.restore(snapshot)
 
@@ -126,7 +130,8 @@ class Training:
             left -= made
 
     def take_metrics(self) -> dict[str, float]:
-        """Means of the metrics since the last call."""
+        """Means of the metrics since the last call; NotFinite if updates could not be made."""
+        self.learner.guard.check(self.learner.updates)
         # Sorted, since a restored sum may come back in another order.
         sums = sorted(self.metric_sums.items())
         means = {name: float(value) / self.metric_count for name, value in sums}
@@ -150,7 +155,13 @@ class Training:
         self.ring.append(step, actions)
 
     def snapshot(self) -> Snapshot:
-        """Everything needed to go on, but the ring and the emulators."""
+        """Everything needed to continue, but the ring and the emulators.
+
+        NotFinite if a weight or a moment of the optimizer is no finite number.
+        """
+        self.learner.guard.check(self.learner.updates)
+        require_finite(self.learner.network.state_dict(), "weights")
+        require_finite(self.learner.tensors(), "target network and optimizer")
         learning = self.learner.tensors()
         learning["random.actor"] = self.actor.generator.get_state()
         learning["random.noise"] = self.noise.get_state()
@@ -167,6 +178,8 @@ class Training:
             "opening_row": self.ring.opening_row,
             "under_way": self.episodes.state(),
         }
+        if self.sent_actions is not None:
+            counters["sent_actions"] = [int(action) for action in self.sent_actions]
         model = self.learner.network.state_dict()
         return Snapshot(_copied(model), _copied(learning), counters)
 
@@ -179,6 +192,9 @@ class Training:
         self.decisions, self.episode_count, updates, self.metric_count = (
             int(str(counters[k])) for k in ("decisions", "episodes", "updates", "metric_count")
         )
+        sent = counters.get("sent_actions")
+        if isinstance(sent, list):
+            self.sent_actions = np.array([int(str(action)) for action in sent], np.int64)
         next_row = int(str(counters["next_row"]))
         self.ring.start_at(next_row, opening_row=next_row)
         self.learner.network.load_state_dict(snapshot.model)
