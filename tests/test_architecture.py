@@ -15,6 +15,7 @@ MOST_LINES = 400
 
 # Lowest first; a room may import its own level and those below.
 LEVELS: list[set[str]] = [
+    {"shell", "interrupts", "standard_streams", "whole_numbers"},
     {"types"},
     {"files"},
     {"parts"},
@@ -22,6 +23,7 @@ LEVELS: list[set[str]] = [
     {"replay"},
     {"recipe"},
     {"recipe_json"},
+    {"control_groups"},
     {"machine"},
     {"games"},
     {"networks"},
@@ -33,9 +35,10 @@ LEVELS: list[set[str]] = [
     {"runs", "evaluation", "video"},
     {"background", "playback"},
     {"doctor"},
-    {"options"},
-    {"terminal"},
-    {"cli_background", "cli_doctor", "cli_watching"},
+    {"reading_options"},
+    {"options", "terminal"},
+    {"cli_background", "cli_doctor", "cli_games", "cli_judging", "cli_recipes", "cli_watching"},
+    {"cli_training"},
     {"cli"},
     {"__init__", "__main__"},
 ]

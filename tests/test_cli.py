@@ -224,7 +224,7 @@ def test_a_gymnasium_id_is_played_by_a_recipe_of_a_file_too(tmp_path: Path) -> N
     file = tmp_path / "mine.json"
     file.write_text(json.dumps(to_json(dqn("pong"))))
     _, recipe = parse_train(["--recipe", str(file), "--env-id", "ALE/Breakout-v5"])
-    assert recipe.game == GymnasiumGame("ALE/Breakout-v5")
+    assert recipe.game == GymnasiumGame("ALE/Breakout-v5", frame_skip=4)
     file.write_text(json.dumps(to_json(dataclasses.replace(recipe, stack=3))))
     _, again = parse_train(["--recipe", str(file), "--env-id", "ALE/Assault-v5"])
-    assert (again.game, again.stack) == (GymnasiumGame("ALE/Assault-v5"), 3)
+    assert (again.game, again.stack) == (GymnasiumGame("ALE/Assault-v5", frame_skip=4), 3)

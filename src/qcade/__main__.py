@@ -1,6 +1,26 @@
-"""`python -m qcade` is the command `qcade`."""
+"""The command `qcade`, also as `python -m qcade`."""
 
-from qcade.cli import main
+from __future__ import annotations
+
+import sys
+
+from qcade.interrupts import INTERRUPTED, QuitAtOnce, quit_from_now_on
+
+
+def main() -> None:
+    """Run the command that the user typed and exit with its code."""
+    try:
+        with QuitAtOnce():
+            from qcade.standard_streams import open_missing_streams
+
+            open_missing_streams()
+            from qcade.cli import run_command
+        code = run_command(sys.argv[1:])
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    quit_from_now_on(code)
+    sys.exit(code)
+
 
 if __name__ == "__main__":
     main()

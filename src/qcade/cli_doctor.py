@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 
-from qcade.recipe import Recipe
-from qcade.terminal import RUNS, errors, parse, print_table, screen
+from rich.text import Text
+
+from qcade.doctor.estimates import quick_estimate
+from qcade.doctor.examination import examine
+from qcade.doctor.report import busy_sentence, report, sentence
+from qcade.machine import available_cores, busy_cores
+from qcade.reading_options import read_options
+from qcade.recipe import Recipe, validate
+from qcade.recipes import default_recipe_name, make_recipe, recipe_names
+from qcade.runs.writers import spinner_name
+from qcade.shell import shown
+from qcade.terminal import RUNS, errors, print_json, print_table, screen
 from qcade.types import QcadeError
 
 SECONDS_OF_LOOKING, MANY_BUSY_CORES = 0.3, 0.25
@@ -31,14 +40,9 @@ class DoctorOptions:
     """Print one JSON object."""
 
 
-def doctor(words: list[str]) -> None:
-    """Measure this machine: what will each recipe take?"""
-    from qcade.doctor.examination import examine
-    from qcade.doctor.report import report
-    from qcade.recipe import validate
-    from qcade.recipes import default_recipe_name, make_recipe, recipe_names
-
-    options = parse(DoctorOptions, "doctor", words)
+def doctor(words: list[str]) -> int:
+    """Measure this machine: what will each recipe take? Return the exit code."""
+    options = read_options(DoctorOptions, "doctor", words)
     if not SHORTEST_SECONDS <= options.seconds <= LONGEST_SECONDS:
         raise QcadeError(
             f"--seconds is {options.seconds:g}; it must be from {SHORTEST_SECONDS} to "
@@ -50,26 +54,27 @@ def doctor(words: list[str]) -> None:
     for recipe in recipes:
         validate(recipe)
     game = make_recipe(default, options.game).game
-    with errors.status("measuring") as status:
+    with errors.status("measuring", spinner=spinner_name(errors)) as status:
         found = examine(
-            game, recipes, RUNS, options.seconds, lambda what: status.update(f"measuring: {what}")
+            game,
+            recipes,
+            RUNS,
+            options.seconds,
+            lambda what: status.update(Text(shown(f"measuring: {what}"))),
         )
     if options.json:
-        print(json.dumps(found.to_json()))
-        return
+        print_json(found.to_json())
+        return 0
     for part in report(found):
         print_table(part)
+    return 0
 
 
 def say_what_it_will_take(recipe: Recipe) -> None:
     """Measure for a second or two and print what a run will take; nothing for a short run."""
     if recipe.total_frames < SHORTEST_FRAMES:
         return
-    from qcade.doctor.estimates import quick_estimate
-    from qcade.doctor.report import busy_sentence, sentence
-    from qcade.machine import available_cores, busy_cores
-
     busy = busy_cores(SECONDS_OF_LOOKING)
-    screen.print(sentence(quick_estimate(recipe, SECONDS_BEFORE_TRAINING)), markup=False)
+    screen.print(sentence(quick_estimate(recipe, SECONDS_BEFORE_TRAINING)))
     if busy > MANY_BUSY_CORES * available_cores():
-        screen.print(busy_sentence(busy), markup=False)
+        screen.print(busy_sentence(busy))

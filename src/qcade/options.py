@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
 
+from qcade.files.json_text import parse_json_object
 from qcade.games.atari import Atari
 from qcade.games.gymnasium import GymnasiumGame
+from qcade.games.names import canonical
+from qcade.games.random_skip import RandomSkipAtari
+from qcade.games.registry import find_spec, frames_per_decision, full_id, parse_arguments
+from qcade.games.roms import find_rom
+from qcade.reading_options import read_options
 from qcade.recipe import Recipe, validate
 from qcade.recipe_json import from_json
-from qcade.recipes import default_recipe_name, find_recipe, with_game
-from qcade.types import JSON, QcadeError
+from qcade.recipes import default_recipe_name, find_recipe, import_own, with_game
+from qcade.shell import command_line
+from qcade.types import QcadeError
 
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """Train an agent; the same command again goes on, or says that the run is complete."""
+    """Train an agent; the same command again continues, or says that the run is complete."""
 
     game: Annotated[str | None, tyro.conf.Positional] = None
     """Any Atari game (see `qcade games`), or catch."""
@@ -38,13 +44,16 @@ class TrainOptions:
     """Halve the replay capacity until the run fits into this machine's memory."""
     replay_checkpoint: Literal["auto", "tape", "frames"] | None = None
     """How the memory comes back at a resume; short for --checkpoints.replay."""
+    evaluate_every: int | None = None
+    """Emulator frames between evaluations of the agent while it trains; short for
+    --evaluation.period-frames."""
     detach: bool = False
     """Train in the background; the terminal can be closed."""
 
 
 @dataclass(frozen=True)
 class TrainWords:
-    """Train an agent; the same command again goes on, or says that the run is complete."""
+    """Train an agent; the same command again continues, or says that the run is complete."""
 
     options: Annotated[TrainOptions, tyro.conf.arg(name="")]
     settings: Annotated[Recipe, tyro.conf.arg(name=""), tyro.conf.FlagConversionOff]
@@ -58,28 +67,38 @@ def parse_train(words: list[str]) -> tuple[TrainOptions, Recipe]:
     game = next((w for w in words[:1] if not w.startswith("-")), None)
     name, env_id = _word_after("--recipe", words), _word_after("--env-id", words)
     base = _base_recipe(game, name, env_id)
-    parsed = tyro.cli(
-        TrainWords,
-        prog="qcade train",
-        args=words,
-        default=TrainWords(TrainOptions(), base),
-        config=(tyro.conf.AvoidSubcommands,),
-    )
+    default = TrainWords(TrainOptions(), base)
+    parsed = read_options(TrainWords, "train", words, default, (tyro.conf.AvoidSubcommands,))
     options, recipe = parsed.options, parsed.settings
     if options.game is not None and game is None:
-        raise QcadeError(f"put the game first: qcade train {options.game} ...")
+        raise QcadeError(f"put the game first: {command_line('train', options.game)} ...")
     if game is None and env_id is None and not _is_file(name):
         raise QcadeError("which game? For example: qcade train pong (`qcade games` lists them)")
+    _require_one_game(words, options, recipe)
     if options.frames is not None:
-        recipe = dataclasses.replace(recipe, total_frames=options.frames)
+        recipe = _with_frames(words, options.frames, recipe)
     if options.replay_checkpoint is not None:
-        checkpoints = dataclasses.replace(recipe.checkpoints, replay=options.replay_checkpoint)
+        choice, longer = options.replay_checkpoint, recipe.checkpoints.replay
+        _require_agreement(words, "--replay-checkpoint", choice, "--checkpoints.replay", longer)
+        checkpoints = dataclasses.replace(recipe.checkpoints, replay=choice)
         recipe = dataclasses.replace(recipe, checkpoints=checkpoints)
+    if options.evaluate_every is not None:
+        period, longer_period = options.evaluate_every, recipe.evaluation.period_frames
+        long = "--evaluation.period-frames"
+        _require_agreement(words, "--evaluate-every", period, long, longer_period)
+        evaluation = dataclasses.replace(recipe.evaluation, period_frames=period)
+        recipe = dataclasses.replace(recipe, evaluation=evaluation)
+    if env_id is not None and _word_after("--game.frame-skip", words) is None:
+        recipe = _counting_emulator_frames(recipe)
     if options.rom is not None:
         if not isinstance(recipe.game, Atari):
             raise QcadeError(f"--rom needs a recipe on Atari games; {recipe.name} has another")
         rom = str(options.rom.expanduser().absolute())
-        recipe = dataclasses.replace(recipe, game=dataclasses.replace(recipe.game, rom=rom))
+        other = recipe.game.rom and str(Path(recipe.game.rom).expanduser().absolute())
+        _require_agreement(words, "--rom", rom, "--game.rom", other)
+        played = dataclasses.replace(recipe.game, rom=rom, rom_md5=None)
+        recipe = dataclasses.replace(recipe, game=played)
+    recipe = _with_rom_md5(recipe, base)
     validate(recipe)
     return options, recipe
 
@@ -96,6 +115,8 @@ class ForkOptions:
     """Length of the new run in emulator frames, counted from the parent's start."""
     out: Path | None = None
     """The new run's directory; by default the parent's with a number after it."""
+    rom: Path | None = None
+    """Where the parent's own ROM file is now, if it is not found by its checksum."""
     detach: bool = False
     """Train in the background; the terminal can be closed."""
 
@@ -110,27 +131,30 @@ class ForkWords:
 
 def parse_fork(words: list[str], parent: Recipe) -> tuple[ForkOptions, Recipe]:
     """Parse the words after `qcade fork`; the recipe is the parent's with every override."""
-    parsed = tyro.cli(
-        ForkWords,
-        prog="qcade fork",
-        args=words,
-        default=ForkWords(ForkOptions(run=tyro.MISSING), parent),
-        config=(tyro.conf.AvoidSubcommands,),
-    )
+    default = ForkWords(ForkOptions(run=tyro.MISSING), parent)
+    parsed = read_options(ForkWords, "fork", words, default, (tyro.conf.AvoidSubcommands,))
     options, recipe = parsed.options, parsed.settings
     if options.frames is not None:
-        recipe = dataclasses.replace(recipe, total_frames=options.frames)
+        recipe = _with_frames(words, options.frames, recipe)
+    recipe = _with_rom_md5(recipe, parent)
     validate(recipe)
     return options, recipe
+
+
+def named_rom(words: list[str]) -> Path | None:
+    """The ROM file that the words after a command name, if they do."""
+    named = _word_after("--rom", words)
+    return None if named is None else Path(named)
 
 
 def read_recipe_file(path: Path) -> Recipe:
     """Read a recipe from JSON; QcadeError says what is wrong with it."""
     try:
-        data: JSON = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise QcadeError(f"{path} cannot be read as a recipe: {error}") from None
-    return from_json(data)
+        content = path.read_bytes()
+    except OSError as error:
+        reason = error.strerror or error
+        raise QcadeError(f"{path} cannot be read as a recipe: {reason}") from None
+    return from_json(parse_json_object(content, str(path)))
 
 
 def _base_recipe(game: str | None, name: str | None, env_id: str | None) -> Recipe:
@@ -145,12 +169,70 @@ def _base_recipe(game: str | None, name: str | None, env_id: str | None) -> Reci
 
 
 def _with_environment(recipe: Recipe, env_id: str) -> Recipe:
+    module, colon, _ = env_id.rpartition(":")
+    if colon:
+        # The user names it, so it may be in the working folder, where nothing else is looked for.
+        import_own(module)
+    env_id = full_id(env_id)
     if isinstance(recipe.game, GymnasiumGame):
         game = dataclasses.replace(recipe.game, env_id=env_id)
     else:
         height, width = recipe.game.frame_shape
         game = GymnasiumGame(env_id=env_id, height=height, width=width)
     return dataclasses.replace(recipe, game=game)
+
+
+def _counting_emulator_frames(recipe: Recipe) -> Recipe:
+    """Count frames as `--frames` says: an Atari id of Gymnasium's plays several a decision."""
+    game = recipe.game
+    if not isinstance(game, GymnasiumGame):
+        return recipe
+    frames = frames_per_decision(find_spec(game.env_id), parse_arguments(game.arguments))
+    return dataclasses.replace(recipe, game=dataclasses.replace(game, frame_skip=frames))
+
+
+def _with_rom_md5(recipe: Recipe, before: Recipe) -> Recipe:
+    """Fill in where a ROM file of the user's own is, and its checksum.
+
+    A checksum that `before` had of another file is forgotten.
+    """
+    game, old = recipe.game, before.game
+    if not isinstance(game, Atari):
+        return recipe
+    md5 = game.rom_md5
+    if isinstance(old, Atari) and game.rom != old.rom and md5 == old.rom_md5:
+        md5 = None
+    rom = None if game.rom is None else str(Path(game.rom).expanduser().absolute())
+    if rom is not None:
+        found = find_rom(game.game, rom, md5)
+        rom, md5 = str(found.path), found.md5
+    return dataclasses.replace(recipe, game=dataclasses.replace(game, rom=rom, rom_md5=md5))
+
+
+def _require_one_game(words: list[str], options: TrainOptions, recipe: Recipe) -> None:
+    game = recipe.game
+    if options.env_id is not None and isinstance(game, GymnasiumGame):
+        asked = full_id(options.env_id)
+        _require_agreement(words, "--env-id", asked, "--game.env-id", full_id(game.env_id))
+    if options.game is not None and isinstance(game, (Atari, RandomSkipAtari)):
+        asked, chosen = canonical(options.game), canonical(game.game)
+        _require_agreement(words, "the game", asked, "--game.game", chosen)
+
+
+def _with_frames(words: list[str], frames: int, recipe: Recipe) -> Recipe:
+    _require_agreement(words, "--frames", frames, "--total-frames", recipe.total_frames)
+    return dataclasses.replace(recipe, total_frames=frames)
+
+
+def _require_agreement(
+    words: list[str], short: str, short_value: object, long: str, long_value: object
+) -> None:
+    """Refuse two options that mean the same with different values: neither wins in silence."""
+    if _word_after(long, words) is not None and long_value != short_value:
+        raise QcadeError(
+            f"{short} is {short_value} and {long} is {long_value}, which mean the same: leave one "
+            "of them out"
+        )
 
 
 def _is_file(name: str | None) -> bool:

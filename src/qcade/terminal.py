@@ -1,47 +1,92 @@
-"""What every command shares: where it prints, and how its words become options."""
+"""What every command shares: where it prints, and the commands that it offers."""
 
 from __future__ import annotations
 
-import os
+import json
+import math
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TextIO, cast
 
 import tyro
 from rich.console import Console, RenderableType
+from rich.table import Table
+from rich.text import Text
 
-OptionsType = TypeVar("OptionsType")
-
-
-class PatientConsole(Console):
-    """Falls silent when nobody reads any more, as after `| head`; Rich would end the process."""
-
-    def on_broken_pipe(self) -> None:
-        """Print nowhere from now on: a training must go on, or save what it has."""
-        self.quiet = True
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, self.file.fileno())
-        os.close(nowhere)
-
-
-screen = PatientConsole(highlight=False, soft_wrap=True)
-errors = PatientConsole(stderr=True, highlight=False, soft_wrap=True)
-
-WIDEST_TABLE = 1_000
-
-
-def print_table(table: RenderableType) -> None:
-    """Print a table as wide as it is, since Rich would shorten it where there is no terminal."""
-    PatientConsole(highlight=False, width=WIDEST_TABLE).print(table, soft_wrap=True, markup=False)
-
-
-own_modules: list[str] = []
-"""The --import words of this command: a run in the background needs the same modules."""
+from qcade.shell import command_line, shown, shown_lines
+from qcade.standard_streams import StandardStream
 
 RUNS = Path("runs")
+WIDEST_TABLE = 1_000
+NARROWEST_COLUMN = 16
+"""Where even this leaves no room for the rest of a table, the terminal breaks its lines."""
 
 RunPath = Annotated[Path, tyro.conf.Positional]
 
+own_modules: list[str] = []
+"""The --import words of this command: offered and background commands need the same modules."""
 
-def parse(cls: type[OptionsType], command: str, words: list[str]) -> OptionsType:
-    """Parse the words after a command into its options; what is wrong is said with exit code 2."""
-    return tyro.cli(cls, prog=f"qcade {command}", args=words)
+output, error_output = StandardStream("stdout"), StandardStream("stderr")
+
+
+class PlainConsole(Console):
+    """Prints text as it is: brackets are no markup, and names cannot command the terminal."""
+
+    def __init__(self, stream: StandardStream, width: int | None = None) -> None:
+        super().__init__(
+            file=cast(TextIO, stream),
+            width=width,
+            markup=False,
+            emoji=False,
+            highlight=False,
+            soft_wrap=True,
+        )
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Make every text that is printed, also in tables, one without control characters."""
+        return super().render_str(shown_lines(text), **options)
+
+
+screen, errors = PlainConsole(output), PlainConsole(error_output)
+
+
+def offer(*words: str | Path) -> str:
+    """A command that can be copied, with the modules that this one was given."""
+    return command_line(*own_modules, *words)
+
+
+def print_error(text: str) -> None:
+    """Say what is wrong, in one line."""
+    errors.print(f"qcade: {shown(text)}", style="red")
+
+
+def print_table(table: RenderableType) -> None:
+    """Print a table as wide as it is; in a terminal its first column takes what room there is."""
+    wide = PlainConsole(output, WIDEST_TABLE)
+    if isinstance(table, Table) and screen.is_terminal:
+        _fold_first_column(table, screen.width, wide)
+    wide.print(table)
+
+
+def print_json(data: Any, indent: int | None = None) -> None:
+    """Print one JSON value, alone on standard output; numbers that JSON lacks become null."""
+    text = json.dumps(_finite(data), indent=indent, allow_nan=False)
+    output.write(f"{text}\n")
+    output.flush()
+
+
+def _fold_first_column(table: Table, width: int, console: Console) -> None:
+    first = table.columns[0]
+    natural = console.measure(table).maximum
+    if natural <= width:
+        return
+    first.overflow, first.width = "fold", NARROWEST_COLUMN
+    narrow = console.measure(table).maximum
+    first.width = None if narrow >= natural else NARROWEST_COLUMN + max(0, width - narrow)
+
+
+def _finite(data: Any) -> Any:
+    if isinstance(data, dict):
+        return {name: _finite(each) for name, each in data.items()}
+    if isinstance(data, (list, tuple)):
+        return [_finite(each) for each in data]
+    return None if isinstance(data, float) and not math.isfinite(data) else data
