@@ -153,7 +153,7 @@ def test_an_evaluation_while_training_changes_no_bit_of_it(
 ) -> None:
     """`btr` has layers whose forward pass changes what they keep, `rainbow` draws noise."""
     small = (
-        "--compute.threads 1 --updates.start-frames 60 --total-frames 240 --updates.batch-size 8"
+        "--compute.threads 1 --updates.start-frames 60 --total-frames 240 --updates.batch-size 4"
     )
     for recipe in ("btr", "rainbow"):
         ends = []
@@ -188,6 +188,7 @@ def test_an_evaluation_while_training_changes_no_bit_of_it(
 
 def test_all_checkpoints_can_be_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["train", *TINY_CATCH, "--checkpoints.period-frames", "160"]
+    words += ["--updates.period-decisions", "80"]
     for keep, wanted in (("few", {640, 800}), ("all", {160, 320, 480, 640, 800})):
         path = tmp_path / keep
         assert qcade([*words, "--checkpoints.keep", keep, "--out", str(path)], capsys).code == 0
