@@ -6,4 +6,4 @@ import os
 # other, and some take three times as long. Trainings that are started by tests inherit it.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import qcade  # noqa: E402, F401
+import qcade  # noqa: F401
