@@ -8,17 +8,22 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 
 from qcade.cli import run_command
+
+from forked import Forked
 
 TINY_CATCH = (
     "catch --frames 800 --updates.start-frames 200 --replay.capacity 2000 "
     "--checkpoints.period-frames 320 --compute.threads 1"
 ).split()
 """About 150 updates, three checkpoints."""
+
+
+Process: TypeAlias = Forked | subprocess.Popen[str]
 
 
 @dataclass(frozen=True)
@@ -40,15 +45,16 @@ def qcade(words: str | list[str], capsys: pytest.CaptureFixture[str]) -> Answer:
     return Answer(code, captured.out, captured.err)
 
 
-def start_qcade(words: list[str], folder: Path) -> subprocess.Popen[str]:
+def start_qcade(words: list[str], folder: Path) -> Process:
     """Start a command in a process of its own, in `folder`."""
+    if hasattr(os, "fork"):
+        return Forked(words, folder)
     return subprocess.Popen(
         [sys.executable, "-m", "qcade", *words],
         cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
     )
 
 

@@ -7,3 +7,6 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import qcade  # noqa: F401
+from qcade.compiler_on_demand import import_compiler_on_demand
+
+import_compiler_on_demand()

@@ -25,7 +25,8 @@ from command import qcade as run_qcade
 
 ROOT = Path(__file__).parent.parent
 PONG = (
-    "pong --frames 1600 --updates.start-frames 800 --replay.capacity 1000 --compute.threads 1"
+    "pong --environments 2 --frames 400 --updates.start-frames 200 --replay.capacity 1000 "
+    "--compute.threads 1"
 ).split()
 
 

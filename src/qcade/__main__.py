@@ -15,6 +15,9 @@ def main() -> None:
 
             open_missing_streams()
             from qcade.cli import run_command
+            from qcade.compiler_on_demand import import_compiler_on_demand
+
+            import_compiler_on_demand()
         code = run_command(sys.argv[1:])
     except KeyboardInterrupt:
         code = INTERRUPTED

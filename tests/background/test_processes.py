@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,7 +22,7 @@ from qcade.runs.stopping import StopRequest, stop_requests
 from qcade.runs.writers import RecentScores
 from qcade.types import QcadeError
 
-from command import TINY_CATCH, Answer, qcade, start_qcade
+from command import TINY_CATCH, Answer, Process, qcade, start_qcade
 
 QUICK_CATCH = [*TINY_CATCH, "--updates.period-decisions", "80"]
 LONG_CATCH = [*QUICK_CATCH, "--frames", "4000000"]
@@ -42,7 +41,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
             kill(found.pid, run)
 
 
-def wait_until(what: Callable[[], bool], process: subprocess.Popen[str] | None = None) -> None:
+def wait_until(what: Callable[[], bool], process: Process | None = None) -> None:
     for _ in range(600):
         if what():
             return

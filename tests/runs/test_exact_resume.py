@@ -20,21 +20,22 @@ from command import metrics_without_time, qcade, start_qcade
 RUNS = {
     "catch": (
         "catch --frames 1200 --updates.start-frames 200 --replay.capacity 400 "
-        "--checkpoints.period-frames 160 --replay.n-step 3 --compute.threads 1"
+        "--checkpoints.period-frames 160 --replay.n-step 3 --compute.threads 1 "
+        "--updates.period-decisions 8"
     ),
     "pong": (
-        "pong --frames 11200 --updates.start-frames 8000 --replay.capacity 2100 "
+        "pong --environments 4 --frames 11200 --updates.start-frames 8000 --replay.capacity 2100 "
         "--checkpoints.period-frames 1600 --replay.n-step 3 --compute.threads 1 "
         "--updates.period-decisions 16"
     ),
     "pong, frames": (
-        "pong --frames 11200 --updates.start-frames 8000 --replay.capacity 2100 "
+        "pong --environments 4 --frames 11200 --updates.start-frames 8000 --replay.capacity 2100 "
         "--checkpoints.period-frames 1600 --replay-checkpoint frames --compute.threads 1 "
         "--updates.period-decisions 16 "
         "--replay.storage compressed"
     ),
     "tutorial": (
-        "breakout --recipe tutorial --frames 2100 --updates.start-frames 1800 "
+        "breakout --recipe tutorial --frames 1500 --updates.start-frames 1300 "
         "--replay.capacity 610 --compute.threads 1 --torso.strides 8 3 3"
     ),
 }
@@ -87,11 +88,11 @@ def test_emulators_that_were_seeded_anew_at_different_rows_are_brought_back(
     monkeypatch.setattr(seeding, "RESEED_PERIOD_ROWS", 200)
     whole, parted = tmp_path / "whole", tmp_path / "parted"
     words = (
-        "train breakout --recipe sprint --environments 8 --rollouts.decisions 16 --frames 25600 "
-        "--rollouts.minibatches 2 --rollouts.epochs 1 --checkpoints.period-frames 3200"
+        "train breakout --recipe sprint --environments 4 --rollouts.decisions 16 --frames 12800 "
+        "--rollouts.minibatches 2 --rollouts.epochs 1 --checkpoints.period-frames 1600"
     )
     assert qcade(f"{words} --out {whole}", capsys).code == 0
-    assert len({s.row for s in read_tape(whole).seedings}) > 8
+    assert len({s.row for s in read_tape(whole).seedings}) >= 8
     shutil.copytree(whole, parted)
     shutil.rmtree(list_checkpoints(parted / "checkpoints")[-1])
     answer = qcade(f"resume {parted}", capsys)

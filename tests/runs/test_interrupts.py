@@ -29,7 +29,7 @@ from qcade.runs.stopping import stop_requests
 from qcade.training.state import Training
 from qcade.types import TimeStep
 
-from command import TINY_CATCH, start_qcade
+from command import TINY_CATCH, Process, start_qcade
 
 LONG_CATCH = [*TINY_CATCH, "--frames", "400000", "--out", "run"]
 
@@ -38,7 +38,7 @@ SAVED_NOT_COMPLETE = 75
 posix = pytest.mark.skipif(os.name == "nt", reason="signals of Windows differ")
 
 
-def wait_for_checkpoint(run: Path, process: subprocess.Popen[str]) -> Path:
+def wait_for_checkpoint(run: Path, process: Process) -> Path:
     for _ in range(1_200):
         found = list_checkpoints(run / "checkpoints")
         if found:

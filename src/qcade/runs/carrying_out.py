@@ -145,9 +145,10 @@ def _reserve(path: Path, size_bytes: int) -> Iterator[Path]:
     """Hold disk space back, so that a full disk still takes the last checkpoint."""
     try:
         with writing_to(path.parent), open(path, "wb") as file:
+            # Zeros would take no space where the file system compresses.
+            block = os.urandom(2**20)
             for _ in range(size_bytes // 2**20 + 2):
-                # Zeros would take no space where the file system compresses.
-                file.write(os.urandom(2**20))
+                file.write(block)
         yield path
     finally:
         path.unlink(missing_ok=True)
