@@ -98,7 +98,9 @@ def _same_tensors(one: Path, other: Path) -> bool:
 
 def _metrics(run: Path) -> list[dict[str, object]]:
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    return [{k: v for k, v in line.items() if k != "seconds"} for line in lines]
+    # The first line says the format since 2, and nothing of the run.
+    events = [line for line in lines if line["event"] != "format"]
+    return [{k: v for k, v in line.items() if k != "seconds"} for line in events]
 
 
 def main() -> int:

@@ -14,7 +14,7 @@ import dataclasses
 from qcade.agent.exploration import LinearEpsilon, NoRandomActions
 from qcade.agent.optimizers import Adam, RAdam
 from qcade.agent.targets import HardCopy
-from qcade.algorithms.double_c51 import DoubleC51
+from qcade.algorithms.c51 import C51
 from qcade.algorithms.dqn import DQN
 from qcade.algorithms.pqn import PQN
 from qcade.networks.streams import Dueling, Plain
@@ -50,7 +50,7 @@ def small_rainbow(game: str) -> ReplayRecipe:
     return dataclasses.replace(
         small_dqn(game),
         name="small-rainbow",
-        algorithm=DoubleC51(streams=Dueling(hidden=256, noisy_sigma=0.5)),
+        algorithm=C51(double=True, streams=Dueling(hidden=256, noisy_sigma=0.5)),
         exploration=NoRandomActions(),
         replay=Replay(capacity=250_000, n_step=3, sampling=Prioritized(exponent=0.5)),
     )

@@ -64,5 +64,5 @@ def metrics_without_time(run: Path) -> list[str]:
         json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()
     ]
     for line in lines:
-        del line["seconds"]
+        line.pop("seconds", None)
     return [json.dumps(line) for line in lines]

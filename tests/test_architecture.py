@@ -22,7 +22,7 @@ LEVELS: list[set[str]] = [
     {"checks"},
     {"replay"},
     {"recipe"},
-    {"recipe_json"},
+    {"recipe_json", "recipe_kinds", "migrations"},
     {"control_groups"},
     {"machine"},
     {"games"},

@@ -20,6 +20,15 @@ from qcade.algorithms.self_prediction import SelfPredictive
 from qcade.algorithms.tutorial import TutorialDQN
 from qcade.networks.streams import Dueling
 from qcade.networks.torsos.tutorial import TutorialTorso
+from qcade.parts import (
+    Algorithm,
+    Exploration,
+    Game,
+    OptimizerPart,
+    Streams,
+    TargetNetwork,
+    Torso,
+)
 from qcade.recipe import (
     Compute,
     Recipe,
@@ -30,6 +39,7 @@ from qcade.recipe import (
     validate,
 )
 from qcade.recipe_json import differences, from_json, to_json
+from qcade.recipe_kinds import class_of, kind_of, kinds
 from qcade.recipes import find_recipe, make_recipe, recipe_names
 from qcade.recipes.dqn import dqn
 from qcade.recipes.sprint import sprint
@@ -120,7 +130,7 @@ def test_fields_that_are_left_out_take_their_defaults() -> None:
         ("replay.n_step", True, "expected a whole number"),
         ("replay.gamma", float("nan"), "a finite number"),
         ("replay.gamma", {}, "expected a number"),
-        ("replay.n_step", {"kind": "qcade.agent.optimizers:Adam"}, "expected a whole number"),
+        ("replay.n_step", {"kind": "adam"}, "expected a whole number"),
         ("replay.gamma", [0.9], "[0.9]; expected a number"),
         ("compute.graphs", {}, "expected true or false"),
         ("name", {}, "expected text"),
@@ -135,22 +145,22 @@ def test_fields_that_are_left_out_take_their_defaults() -> None:
         ("algorithm.streams.hidden", 0, "at least 1"),
         ("optimizer.learning_rate", 0, "at least"),
         # Kinds that are unknown or do not belong there.
-        ("algorithm.kind", "qcade.algorithms.nowhere:DQN", "unknown kind"),
-        ("algorithm.kind", "qcade.algorithms.dqn:Nothing", "cannot be used there"),
-        ("algorithm.kind", "qcade.networks.torsos:Nature", "cannot be used there"),
-        ("algorithm.kind", "qcade.types:Algorithm", "cannot be used there"),
-        ("game.kind", "qcade.cli:main", "cannot be used there"),
+        ("algorithm.kind", "dqm", "did you mean dqn"),
+        ("algorithm.kind", "nature", "unknown kind"),
+        ("algorithm.kind", "losses", "cannot be used there"),
+        ("algorithm.kind", "qcade.types:Algorithm", "unknown kind"),
+        ("game.kind", "qcade.cli:main", "use one of atari, catch, gymnasium, random-skip"),
         ("algorithm.streams.kind", "nowhere_at_all:Streams", "--import nowhere_at_all"),
-        ("resets.kind", "qcade.parts:Resets", "cannot be used there"),
-        ("resets.kind", "qcade.agent.optimizers:Adam", "cannot be used there"),
-        ("torso.kind", "qcade.parts:Torso", "cannot be used there"),
+        ("resets.kind", "qcade.parts:Resets", "unknown kind"),
+        ("resets.kind", "adam", "unknown kind"),
+        ("torso.kind", "qcade.parts:Torso", "unknown kind"),
         ("torso.kind", "qcade.__main__:main", "unknown kind"),
-        *(("torso.kind", kind, "package.module:Class") for kind in NOT_KINDS),
+        *(("torso.kind", kind, "") for kind in NOT_KINDS),
         # Types that a part cannot even be made of.
         ("game.game", 5, "expected text"),
-        ("game", {"kind": "qcade.games.random_skip:RandomSkipAtari", "frame_skip": 4}, "2 values"),
+        ("game", {"kind": "random-skip", "frame_skip": 4}, "2 values"),
         # Parts that do not go together.
-        ("algorithm", {"kind": "qcade.algorithms.pqn:PQN"}, "learns from rollouts"),
+        ("algorithm", {"kind": "pqn"}, "learns from rollouts"),
         ("replay.horizon", {"start_gamma": 1.0}, "must be less than 1"),
     ],
 )
@@ -161,12 +171,35 @@ def test_errors_name_the_dotted_path(path: str, value: object, also: str) -> Non
 
 
 def test_a_recipe_cannot_be_of_an_abstract_kind() -> None:
-    for kind in ("qcade.recipe:Recipe", "qcade.agent.optimizers:Adam", "qcade.cli:main"):
-        assert "recipe is of kind" in refusal(edited("kind", kind))
+    for kind in ("qcade.recipe:Recipe", "adam", "qcade.cli:main"):
+        assert "recipe is of unknown kind" in refusal(edited("kind", kind))
+    assert "use one of replay, rollouts" in refusal(edited("kind", None))
+
+
+@pytest.mark.parametrize("version", [3, 10**30])
+def test_a_recipe_of_a_newer_version_is_refused_in_a_sentence(version: int) -> None:
+    assert refusal(edited("format", version)) == (
+        f"the recipe was written by a newer qcade (format {version}; this one reads up to 2): "
+        "install a newer qcade"
+    )
+
+
+@pytest.mark.parametrize("version", [0, -1, "2", None, 2.0, True, [], {}])
+def test_a_recipe_of_no_version_is_refused(version: object) -> None:
+    assert "no format version that qcade knows" in refusal(edited("format", version))
+
+
+@pytest.mark.parametrize(
+    "interface", [Game, Torso, Streams, Algorithm, Exploration, OptimizerPart, TargetNetwork]
+)
+def test_every_kind_is_of_one_class_and_the_other_way_round(interface: type) -> None:
+    found = [class_of(kind, interface, "part") for kind in kinds(interface)]
+    assert len(set(found)) == len(found) > 1
+    assert [kind_of(cls) for cls in found] == [*kinds(interface)]
 
 
 def test_parts_without_end_are_refused() -> None:
-    kind = "qcade.networks.torsos.renormalized:Renormalized"
+    kind = "renormalized"
     torso: dict[str, Any] = {"kind": kind}
     for _ in range(100_000):
         torso = {"kind": kind, "torso": torso}
@@ -310,7 +343,7 @@ def test_differences_name_the_changed_paths_and_nothing_else() -> None:
     other = dataclasses.replace(PONG, seed=2, replay=replay, algorithm=algorithm)
     assert differences(PONG, PONG) == []
     assert differences(PONG, other) == [
-        "algorithm.streams.kind: qcade.networks.streams:Plain -> qcade.networks.streams:Dueling",
+        "algorithm.streams.kind: plain -> dueling",
         "replay.gamma: 0.99 -> 0.9",
         "seed: 1 -> 2",
     ]

@@ -55,6 +55,8 @@ def _show_one(name: str, game: str) -> None:
     screen.print(f"{name}: {summary(function)}\n")
     absent = absent_parts(recipe)
     for path, value in flatten(to_json(recipe)).items():
+        if path == "format":
+            continue
         is_figure = path not in absent and path.split(".")[-1] != "kind"
         option = f"--{path.replace('_', '-')}" if is_figure else ""
         screen.print(f"  {path:<36} {value!s:<48} {option}".rstrip())

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import inspect
-import re
-import sys
 import typing
 from typing import Any
 
-from qcade.checks import check_value, nearest, shown_value
+from qcade.checks import check_value, nearest
+from qcade.migrations import RECIPE_FORMAT, migrated_recipe
 from qcade.recipe import Recipe, validate
+from qcade.recipe_kinds import class_of, kind_of
 from qcade.types import JSON, QcadeError
-
-KIND = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
-"""A module and a class of it."""
-LONGEST_KIND = 300
 
 
 def to_json(part: Any) -> dict[str, JSON]:
-    """Turn a recipe or one of its parts into plain JSON; `kind` names the class."""
-    data: dict[str, JSON] = {"kind": f"{type(part).__module__}:{type(part).__qualname__}"}
+    """Turn a recipe or one of its parts into plain JSON; `kind` names the class.
+
+    A recipe's `format` says which version of this package reads it.
+    """
+    data: dict[str, JSON] = {"format": RECIPE_FORMAT} if isinstance(part, Recipe) else {}
+    kind = kind_of(type(part))
+    if kind is not None:
+        data["kind"] = kind
     for item in dataclasses.fields(part):
         value = getattr(part, item.name)
         if dataclasses.is_dataclass(value):
@@ -32,15 +33,15 @@ def to_json(part: Any) -> dict[str, JSON]:
 
 
 def from_json(data: JSON) -> Recipe:
-    """Make the recipe that `to_json` wrote; raise QcadeError naming the field that is wrong.
+    """Make the recipe that `to_json` of this or an earlier version wrote.
 
-    Only classes of qcade, or of modules that are imported already, are made: opening a
-    stranger's file must not run their code.
+    Raises QcadeError that names the field that is wrong. Only classes of qcade, or of modules that
+    are imported already, are made: opening a stranger's file must not run their code.
     """
     if not isinstance(data, dict):
         raise QcadeError("a recipe file holds one JSON object; see `qcade recipes dqn --json`")
     try:
-        recipe = _part_from_json(data, Recipe, "recipe")
+        recipe = _part_from_json(migrated_recipe(data), Recipe, "recipe")
         assert isinstance(recipe, Recipe)
         validate(recipe)
     except RecursionError:
@@ -98,12 +99,12 @@ def _takes_tuple(hint: Any) -> bool:
 
 
 def _part_from_json(data: dict[str, JSON], expected: Any, where: str) -> Any:
-    cls = _part_class(data.get("kind"), expected, where)
+    cls = class_of(data.get("kind"), _part_choices(expected)[0], where)
     hints = typing.get_type_hints(cls, include_extras=True)
     names = [item.name for item in dataclasses.fields(cls)]
     values: dict[str, Any] = {}
     for key, value in data.items():
-        if key == "kind":
+        if key == "kind" and kind_of(cls) is not None:
             continue
         path = key if where == "recipe" else f"{where}.{key}"
         if key not in names:
@@ -125,38 +126,3 @@ def _part_from_json(data: dict[str, JSON], expected: Any, where: str) -> Any:
     if missing:
         raise QcadeError(f"{where} lacks {', '.join(missing)}; see `qcade recipes dqn --json`")
     return cls(**values)
-
-
-def _part_class(kind: JSON, expected: Any, where: str) -> Any:
-    choices = _part_choices(expected)
-    if kind is None:
-        for choice in choices:
-            if not inspect.isabstract(choice):
-                return choice
-        raise QcadeError(f'{where} lacks its kind, as in {{"kind": "package.module:Class"}}')
-    if not isinstance(kind, str) or len(kind) > LONGEST_KIND or not KIND.fullmatch(kind):
-        shown = shown_value(kind)
-        raise QcadeError(f'{where}.kind is {shown}; it is written as "package.module:Class"')
-    module_name, _, class_name = kind.partition(":")
-    if module_name.split(".")[0] == "qcade":
-        try:
-            # One such module, __main__, is a command.
-            if "._" in module_name:
-                raise ImportError
-            importlib.import_module(module_name)
-        except ImportError:
-            raise QcadeError(f'{where} is of unknown kind "{kind}"') from None
-    elif module_name not in sys.modules:
-        raise QcadeError(
-            f'{where} is of kind "{kind}", which is not part of qcade: if you trust that module, '
-            f"import it first (on the command line: --import {module_name})"
-        )
-    cls = getattr(sys.modules[module_name], class_name, None)
-    if not _is_usable(cls, choices):
-        raise QcadeError(f'{where} is of kind "{kind}", which cannot be used there')
-    return cls
-
-
-def _is_usable(cls: Any, choices: list[type]) -> bool:
-    is_whole = isinstance(cls, type) and dataclasses.is_dataclass(cls)
-    return is_whole and not inspect.isabstract(cls) and issubclass(cls, tuple(choices))

@@ -9,7 +9,6 @@ from torch import nn
 from qcade.agent.learner import Learner
 from qcade.agent.optimizers import Adam
 from qcade.agent.targets import HardCopy
-from qcade.algorithms.double_dqn import DoubleDQN
 from qcade.algorithms.dqn import DQN
 from qcade.networks.heads import ScalarHead
 from qcade.networks.q_network import QNetwork
@@ -56,8 +55,8 @@ def learner_of(
     )
 
 
-@pytest.mark.parametrize("algorithm", [DQN(), DoubleDQN(error="squared")], ids=repr)
-def test_one_batch_is_learnt_by_heart(algorithm: Algorithm) -> None:
+@pytest.mark.parametrize("algorithm", [DQN(), DQN(double=True, error="squared")], ids=repr)
+def test_one_batch_is_learnt_by_heart(algorithm: DQN) -> None:
     # Six actions in six pictures: enough weights to give each exactly its goal.
     learner = learner_of(optimizer=Adam(learning_rate=1e-2), algorithm=algorithm)
     batch = batch_of(3)
@@ -66,7 +65,7 @@ def test_one_batch_is_learnt_by_heart(algorithm: Algorithm) -> None:
     assert losses[-1] < 1e-4
     values = learner.network(batch.s_tm1).q_values.gather(1, batch.a_tm1[:, None])[:, 0]
     q_t = learner.target(batch.s_t).q_values
-    if isinstance(algorithm, DoubleDQN):
+    if algorithm.double:
         best = learner.network(batch.s_t).q_values.argmax(1, keepdim=True)
         following = q_t.gather(1, best)[:, 0]
     else:
@@ -156,7 +155,7 @@ def test_a_period_of_one_is_no_target_network_at_all() -> None:
 def test_a_restored_learner_goes_on_bit_for_bit(period: int) -> None:
     def fresh(seed: int) -> Learner:
         rule = HardCopy(period_updates=period)
-        return learner_of(seed, Adam(learning_rate=1e-2), rule, DoubleDQN())
+        return learner_of(seed, Adam(learning_rate=1e-2), rule, DQN(double=True))
 
     uninterrupted, resumed = fresh(1), fresh(2)
     for update in range(5):

@@ -8,7 +8,7 @@ from torch import Tensor
 from qcade.agent.learner import Learner
 from qcade.agent.optimizers import Adam
 from qcade.agent.targets import HardCopy
-from qcade.algorithms.double_dqn import DoubleDQN
+from qcade.algorithms.dqn import DQN
 from qcade.parts import OptimizerPart
 from qcade.types import Batch
 
@@ -20,7 +20,7 @@ def noisy_learner(
 ) -> Learner:
     network = deep_network(seed, noisy_sigma=0.5)
     part, rule = optimizer or Adam(learning_rate=1e-2), HardCopy(period_updates=3)
-    return Learner(network, DoubleDQN(), part, rule, CPU, noise)
+    return Learner(network, DQN(double=True), part, rule, CPU, noise)
 
 
 def seeded(seed: int) -> torch.Generator:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from qcade.agent.learner import Learner
 from qcade.agent.optimizers import Adam
 from qcade.agent.targets import HardCopy, MovingAverage, NoTarget
-from qcade.algorithms.double_dqn import DoubleDQN
+from qcade.algorithms.dqn import DQN
 from qcade.machine import Hardware
 from qcade.networks.heads import ScalarHead
 from qcade.networks.normalization import SpectralConv
@@ -57,7 +57,7 @@ def learner_of(rule: TargetNetwork, seed: int) -> Learner:
     torch.manual_seed(seed)
     torso = nn.Sequential(SpectralConv(nn.Conv2d(2, 3, 2)), nn.ReLU())
     head = ScalarHead(Plain(hidden=8).build(27, 3, 1))
-    return Learner(QNetwork(torso, head), DoubleDQN(), Adam(learning_rate=1e-2), rule, CPU)
+    return Learner(QNetwork(torso, head), DQN(double=True), Adam(learning_rate=1e-2), rule, CPU)
 
 
 def batch_of(seed: int) -> Batch:

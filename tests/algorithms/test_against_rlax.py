@@ -11,8 +11,6 @@ import torch
 from torch import Tensor, nn
 
 from qcade.algorithms.c51 import C51
-from qcade.algorithms.double_c51 import DoubleC51
-from qcade.algorithms.double_dqn import DoubleDQN
 from qcade.algorithms.dqn import DQN
 from qcade.algorithms.losses import double_q_learning_target, taken
 from qcade.algorithms.losses_quantile import quantile_goals, quantile_huber
@@ -112,7 +110,7 @@ def test_double_q_learning() -> None:
         ),
         *(online[:BATCH], A_TM1, R_T, DISCOUNT_T, target[BATCH:], online[BATCH:]),
     )
-    agree(ours(DoubleDQN(), ScalarHead, online, target), reference)
+    agree(ours(DQN(double=True), ScalarHead, online, target), reference)
 
 
 ATOMS = torch.linspace(-5.0, 5.0, VALUES)
@@ -141,7 +139,7 @@ def test_categorical_double_q_learning() -> None:
         ),
         *(online[:BATCH], A_TM1, R_T, DISCOUNT_T, target[BATCH:], selector),
     )
-    agree(ours(DoubleC51(), categorical_head, online, target), reference)
+    agree(ours(C51(double=True), categorical_head, online, target), reference)
 
 
 @pytest.mark.parametrize("kappa", [1.0, 0.3])

@@ -9,7 +9,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from qcade.algorithms.double_dqn import DoubleDQN
 from qcade.algorithms.dqn import DQN
 from qcade.algorithms.munchausen_dqn import MunchausenDQN
 from qcade.algorithms.pqn import PQN
@@ -21,8 +20,8 @@ from qcade.types import Batch, FloatArray
 ALGORITHMS: list[Algorithm] = [
     DQN(),
     DQN(error="squared"),
-    DoubleDQN(),
-    DoubleDQN(error="squared"),
+    DQN(double=True),
+    DQN(double=True, error="squared"),
     TutorialDQN(),
 ]
 every_algorithm = pytest.mark.parametrize("algorithm", ALGORITHMS, ids=repr)
@@ -65,7 +64,7 @@ def by_hand(
     for i in range(len(errors)):
         x, x_t = batch.s_tm1[i].flatten().numpy(), batch.s_t[i].flatten().numpy()
         action = int(batch.a_tm1[i])
-        chooser = w if isinstance(algorithm, DoubleDQN) else w_target
+        chooser = w if getattr(algorithm, "double", False) else w_target
         following = (w_target @ x_t)[int(np.argmax(chooser @ x_t))]
         goal = float(batch.r_t[i]) + float(batch.discount_t[i]) * following
         errors[i] = goal - w[action] @ x
@@ -122,8 +121,8 @@ def one_sample(values: list[float]) -> tuple[LinearQ, Batch]:
         (TutorialDQN(untaken_actions="towards-zero"), 0.5 * (2**2 + 2**2 + 0.5**2)),
         (DQN(), 2 - 0.5),
         (DQN(error="squared"), 0.5 * 2**2),
-        (DoubleDQN(), 2 - 0.5),
-        (DoubleDQN(error="squared"), 0.5 * 2**2),
+        (DQN(double=True), 2 - 0.5),
+        (DQN(double=True, error="squared"), 0.5 * 2**2),
     ],
     ids=repr,
 )

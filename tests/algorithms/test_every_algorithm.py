@@ -11,8 +11,6 @@ import torch
 from torch import Tensor, nn
 
 from qcade.algorithms.c51 import C51
-from qcade.algorithms.double_c51 import DoubleC51
-from qcade.algorithms.double_dqn import DoubleDQN
 from qcade.algorithms.dqn import DQN
 from qcade.algorithms.hl_gauss import HLGauss
 from qcade.algorithms.iqn import IQN
@@ -63,12 +61,12 @@ LINEAR = LinearStreams()
 VALUING: list[Algorithm] = [
     DQN(LINEAR),
     DQN(LINEAR, error="squared"),
-    DoubleDQN(LINEAR),
+    DQN(double=True, streams=LINEAR),
     TutorialDQN(LINEAR),
     TutorialDQN(LINEAR, untaken_actions="towards-zero"),
     MunchausenDQN(LINEAR),
     C51(LINEAR, atoms=11, v_min=-4.0, v_max=4.0),
-    DoubleC51(LINEAR, atoms=11, v_min=-4.0, v_max=4.0),
+    C51(double=True, streams=LINEAR, atoms=11, v_min=-4.0, v_max=4.0),
     HLGauss(LINEAR, bins=11, v_min=-4.0, v_max=4.0),
     QRDQN(LINEAR, quantiles=7),
     IQN(LINEAR, samples=8, policy_samples=5, cosines=6),

@@ -17,7 +17,6 @@ from qcade.recipe import Recipe
 from qcade.recipes import make_recipe
 from qcade.recipes.bbf import bbf
 from qcade.recipes.btr import btr
-from qcade.recipes.double_dqn import double_dqn
 from qcade.recipes.dqn import dqn
 from qcade.recipes.pqn import pqn
 
@@ -36,7 +35,7 @@ def test_a_forward_pass_of_the_nature_network_by_hand() -> None:
         # Forward online and target; back for the weights, and for all inputs but the frames.
         (dqn("pong"), 32 * (4 * FORWARD - FIRST_LAYER)),
         # Forward once more, online, for the next observation.
-        (double_dqn("pong"), 32 * (5 * FORWARD - FIRST_LAYER)),
+        (make_recipe("double-dqn", "pong"), 32 * (5 * FORWARD - FIRST_LAYER)),
         # No target: the goals are there.
         (pqn("pong"), 128 * (3 * FORWARD - FIRST_LAYER)),
     ],

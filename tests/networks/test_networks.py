@@ -10,7 +10,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from qcade.algorithms.double_dqn import DoubleDQN
 from qcade.algorithms.dqn import DQN
 from qcade.networks.heads import ScalarHead, SoftmaxHead
 from qcade.networks.q_network import QNetwork, build_q_network
@@ -188,7 +187,7 @@ def weights_of(torso: Torso, algorithm: Algorithm, seed: int) -> Tensor:
     ("torso", "algorithm"),
     [
         (TutorialTorso(), DQN(Plain(hidden=8))),
-        (TutorialTorso(), DoubleDQN(Dueling(hidden=8))),
+        (TutorialTorso(), DQN(double=True, streams=Dueling(hidden=8))),
         (Impala(spectral_normalization=True), DQN(SharedDueling(hidden=8, noisy_sigma=0.5))),
     ],
     ids=repr,

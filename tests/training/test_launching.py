@@ -13,7 +13,7 @@ from torch import Tensor
 from qcade.agent.capturable import fill_state, make_capturable, state_tensors
 from qcade.agent.resets import ShrinkAndPerturb
 from qcade.agent.targets import HardCopy
-from qcade.algorithms.double_c51 import DoubleC51
+from qcade.algorithms.c51 import C51
 from qcade.algorithms.self_prediction import SelfPredictive
 from qcade.machine import Hardware
 from qcade.networks.streams import SharedDueling
@@ -99,7 +99,7 @@ def tuned(name: str) -> Recipe:
             resets=ShrinkAndPerturb(period_updates=RESET, last_update=RESET),
             replay=dataclasses.replace(recipe.replay, n_step=2, horizon=horizon),
             target=HardCopy(period_updates=11),
-            algorithm=SelfPredictive(DoubleC51(streams=SharedDueling(hidden=16)), steps=2),
+            algorithm=SelfPredictive(C51(double=True, streams=SharedDueling(hidden=16)), steps=2),
         )
     return recipe
 

@@ -1,4 +1,4 @@
-"""Distributional Q-learning over fixed atoms (Bellemare et al. 2017)."""
+"""Distributional Q-learning over fixed atoms (Bellemare et al. 2017), double if asked."""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ from qcade.types import Above, Batch, Bins, Loss
 
 @dataclass(frozen=True)
 class C51(Algorithm):
-    """Distributional Q-learning over fixed atoms: the target chooses the next action."""
+    """Distributional Q-learning over fixed atoms.
+
+    Double is what Rainbow (Hessel et al. 2018), DER, SPR and BBF learn with.
+    """
 
     streams: Streams = field(default_factory=Plain)
     """Layers after the torso: plain or dueling."""
@@ -34,6 +37,8 @@ class C51(Algorithm):
     """The lowest of them."""
     v_max: Annotated[float, Above("v_min")] = 10.0
     """The highest of them."""
+    double: bool = False
+    """Whether the online network chooses the next action whose distribution the target gives."""
 
     def head(self, features: FeatureShape, actions: int) -> nn.Module:
         """Make a module from float [B, prod(features)] to logits [B, A, atoms]."""
@@ -46,7 +51,8 @@ class C51(Algorithm):
         """Compute the cross-entropy with the projected goal; its divergence is the priority."""
         with torch.no_grad():
             values_t: CategoricalValues = target(batch.s_t, generator)
-            logits_t = taken(values_t.logits, values_t.q_values.argmax(1))
+            chooser = online(batch.s_t, generator) if self.double else values_t
+            logits_t = taken(values_t.logits, chooser.q_values.argmax(1))
             goal = categorical_goal(batch.r_t, batch.discount_t, logits_t, values_t.atoms)
         values_tm1: CategoricalValues = online(batch.s_tm1, generator)
         logits = taken(values_tm1.logits, batch.a_tm1)

@@ -1,4 +1,4 @@
-"""Deep Q-learning (Mnih et al. 2015)."""
+"""Deep Q-learning (Mnih et al. 2015), double if asked (van Hasselt et al. 2016)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import nn
 
-from qcade.algorithms.losses import ERRORS, q_learning_target, q_mean, taken
+from qcade.algorithms.losses import ERRORS, double_q_learning_target, q_mean, taken
 from qcade.networks.heads import ScalarHead
 from qcade.networks.streams import Plain
 from qcade.parts import Algorithm, FeatureShape, Streams
@@ -18,12 +18,14 @@ from qcade.types import Batch, Loss
 
 @dataclass(frozen=True)
 class DQN(Algorithm):
-    """Deep Q-learning: the target network both chooses and values the next action."""
+    """Deep Q-learning: regression to the reward plus the value of the best next action."""
 
     streams: Streams = field(default_factory=Plain)
     """Layers after the torso: plain or dueling."""
     error: Literal["huber", "squared"] = "huber"
     """What is made of the temporal-difference error."""
+    double: bool = False
+    """Whether the online network chooses the next action that the target network values."""
 
     def head(self, features: FeatureShape, actions: int) -> nn.Module:
         """Make a module from float [B, prod(features)] to q_values [B, A]."""
@@ -35,7 +37,8 @@ class DQN(Algorithm):
         """Compute the temporal-difference loss of a batch."""
         with torch.no_grad():
             q_t = target(batch.s_t, generator).q_values
-            goal = q_learning_target(batch.r_t, batch.discount_t, q_t)
+            chooser = online(batch.s_t, generator).q_values if self.double else q_t
+            goal = double_q_learning_target(batch.r_t, batch.discount_t, q_t, chooser)
         q_tm1 = online(batch.s_tm1, generator).q_values
         error = goal - taken(q_tm1, batch.a_tm1)
         per_sample = ERRORS[self.error](error)

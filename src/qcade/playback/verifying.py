@@ -27,6 +27,7 @@ from qcade.playback.saved_states import (
 )
 from qcade.recipe import Recipe
 from qcade.runs.directory import RunDirectory, open_run
+from qcade.runs.forking import read_lineage
 from qcade.runs.frame_store import FOLDER
 from qcade.runs.lock import holder
 from qcade.shell import command_line
@@ -233,7 +234,7 @@ def _forked_frames(path: Path, found: Verification) -> int:
     if not (path / "lineage.json").exists():
         return -1
     try:
-        return int(str(read_json(path / "lineage.json").get("at_frames")))
+        return int(str(read_lineage(path).get("at_frames")))
     except (QcadeError, ValueError):
         found.findings.append("lineage.json does not say where the run was forked")
         return -1

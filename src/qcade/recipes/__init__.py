@@ -1,7 +1,8 @@
-"""The named recipes, one file each: a function from a game to a Recipe, with its source.
+"""The named recipes: functions from a game to a Recipe, with their sources.
 
-A new file here is a new recipe: `rainbow` in rainbow.py, `double_dqn` (double-dqn) in
-double_dqn.py. One of your own needs no place here: `module:function` is found as well.
+A new file here is a new recipe: `rainbow` in rainbow.py, `hadamax_pqn` (hadamax-pqn) in
+hadamax_pqn.py. The variants of `dqn` are one table, variants.py. One of your own needs no place
+here: `module:function` is found as well.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import TypeAlias
 from qcade.checks import nearest
 from qcade.recipe import Recipe
 from qcade.recipes._games import with_game
+from qcade.recipes.variants import VARIANTS, recipe_function
 from qcade.types import QcadeError
 
 __all__ = [
@@ -38,7 +40,8 @@ RecipeFunction: TypeAlias = Callable[[str], Recipe]
 def recipe_names() -> tuple[str, ...]:
     """The names of the built-in recipes, sorted."""
     files = (module.name for module in pkgutil.iter_modules(__path__))
-    return tuple(sorted(f.replace("_", "-") for f in files if not f.startswith("_")))
+    names = {f.replace("_", "-") for f in files if not f.startswith("_") and f != "variants"}
+    return tuple(sorted({*names, *VARIANTS}))
 
 
 def make_recipe(name: str, game: str) -> Recipe:
@@ -57,6 +60,8 @@ def find_recipe(name: str) -> RecipeFunction:
     if not colon:
         if name not in recipe_names():
             raise QcadeError(f'unknown recipe "{name}": {nearest(name, recipe_names())}')
+        if name in VARIANTS:
+            return recipe_function(name)
         function_name = name.replace("-", "_")
         module_name = f"{__name__}.{function_name}"
     try:

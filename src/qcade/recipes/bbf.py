@@ -6,7 +6,7 @@ from qcade.agent.exploration import LinearEpsilon
 from qcade.agent.optimizers import Adam
 from qcade.agent.resets import ShrinkAndPerturb
 from qcade.agent.targets import MovingAverage
-from qcade.algorithms.double_c51 import DoubleC51
+from qcade.algorithms.c51 import C51
 from qcade.algorithms.self_prediction import SelfPredictive
 from qcade.networks.streams import SharedDueling
 from qcade.networks.torsos.impala import Impala
@@ -27,7 +27,7 @@ def bbf(game: str) -> ReplayRecipe:
             game=atari_or_catch(game),
             torso=Renormalized(Impala(width=4)),
             algorithm=SelfPredictive(
-                DoubleC51(streams=SharedDueling(hidden=2_048)), steps=5, weight=5.0
+                C51(double=True, streams=SharedDueling(hidden=2_048)), steps=5, weight=5.0
             ),
             exploration=LinearEpsilon(end=0.0, decay_decisions=2_001, start_decisions=2_000),
             optimizer=Adam(

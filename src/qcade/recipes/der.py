@@ -5,7 +5,7 @@ from __future__ import annotations
 from qcade.agent.exploration import NoRandomActions
 from qcade.agent.optimizers import Adam
 from qcade.agent.targets import HardCopy
-from qcade.algorithms.double_c51 import DoubleC51
+from qcade.algorithms.c51 import C51
 from qcade.networks.streams import Dueling
 from qcade.networks.torsos.small import Small
 from qcade.recipe import Replay, ReplayRecipe, Updates
@@ -23,7 +23,7 @@ def der(game: str) -> ReplayRecipe:
             name="der",
             game=atari_or_catch(game),
             torso=Small(),
-            algorithm=DoubleC51(streams=Dueling(hidden=256, noisy_sigma=0.1)),
+            algorithm=C51(double=True, streams=Dueling(hidden=256, noisy_sigma=0.1)),
             exploration=NoRandomActions(),
             optimizer=Adam(learning_rate=1e-4, epsilon=1.5e-4),
             target=HardCopy(period_updates=2_000),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from qcade.agent.exploration import NoRandomActions
 from qcade.agent.optimizers import Adam
 from qcade.agent.targets import HardCopy
-from qcade.algorithms.double_c51 import DoubleC51
+from qcade.algorithms.c51 import C51
 from qcade.networks.streams import Dueling
 from qcade.networks.torsos.nature import Nature
 from qcade.recipe import Replay, ReplayRecipe, Updates
@@ -23,7 +23,7 @@ def rainbow(game: str) -> ReplayRecipe:
             name="rainbow",
             game=atari_or_catch(game),
             torso=Nature(),
-            algorithm=DoubleC51(streams=Dueling(noisy_sigma=0.5)),
+            algorithm=C51(double=True, streams=Dueling(noisy_sigma=0.5)),
             exploration=NoRandomActions(),
             optimizer=Adam(learning_rate=6.25e-5, epsilon=1.5e-4),
             target=HardCopy(period_updates=2_000),

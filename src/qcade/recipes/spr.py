@@ -5,7 +5,7 @@ from __future__ import annotations
 from qcade.agent.exploration import LinearEpsilon
 from qcade.agent.optimizers import Adam
 from qcade.agent.targets import NoTarget
-from qcade.algorithms.double_c51 import DoubleC51
+from qcade.algorithms.c51 import C51
 from qcade.algorithms.self_prediction import SelfPredictive
 from qcade.networks.streams import Dueling
 from qcade.networks.torsos.nature import Nature
@@ -26,7 +26,7 @@ def spr(game: str) -> ReplayRecipe:
             game=atari_or_catch(game),
             torso=Renormalized(Nature()),
             algorithm=SelfPredictive(
-                DoubleC51(streams=Dueling(hidden=256, noisy_sigma=0.5)), steps=5, weight=5.0
+                C51(double=True, streams=Dueling(hidden=256, noisy_sigma=0.5)), steps=5, weight=5.0
             ),
             exploration=LinearEpsilon(end=0.0, decay_decisions=1, start_decisions=2_000),
             optimizer=Adam(learning_rate=1e-4, epsilon=1.5e-4),

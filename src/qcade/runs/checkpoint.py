@@ -15,6 +15,7 @@ from torch import Tensor
 
 from qcade.agent.finite import require_finite
 from qcade.checks import check_value, number_or_none
+from qcade.files.versions import check_version
 from qcade.files.whole import flush_folder, read_json, sha256, write_json, write_whole
 from qcade.training.state import Snapshot
 from qcade.types import JSON, Count, NotFinite, QcadeError
@@ -73,11 +74,7 @@ def load_checkpoint(path: Path) -> tuple[Snapshot, dict[str, JSON]]:
 
 def checked_counters(state: dict[str, JSON], path: Path) -> dict[str, JSON]:
     """The counters in the state.json of a checkpoint; QcadeError names the one that is wrong."""
-    if state.get("format") != FORMAT_VERSION:
-        raise QcadeError(
-            f"checkpoint {path} is of format {state.get('format')}; this qcade reads format "
-            f"{FORMAT_VERSION}: use the version that wrote it (see provenance.json)"
-        )
+    check_version(state.get("format"), FORMAT_VERSION, f"checkpoint {path}")
     counters = state.get("counters")
     if not isinstance(counters, dict):
         raise QcadeError(f"checkpoint {path}: {STATE} has no counters")

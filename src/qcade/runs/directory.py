@@ -26,6 +26,7 @@ from qcade.runs.present_rom import with_present_rom, with_rom_md5
 from qcade.shell import command_line, typed_command
 from qcade.types import JSON, QcadeError
 
+PROVENANCE_FORMAT = 1
 VERSIONED_PACKAGES = ("qcade", "torch", "ale-py", "gymnasium", "numpy", "safetensors")
 
 
@@ -219,6 +220,7 @@ def provenance(recipe: Recipe) -> dict[str, JSON]:
     if hardware.device.type == "cuda":
         device = torch.cuda.get_device_name(hardware.device)
     return {
+        "format": PROVENANCE_FORMAT,
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "command": typed_command(sys.argv),
         "commit": _commit(),

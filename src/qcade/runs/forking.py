@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qcade.files.new_folder import take_name, unfinished_folder
+from qcade.files.versions import check_version
 from qcade.files.whole import read_json, write_json, writing_to
 from qcade.games.opening import open_game
 from qcade.networks.q_network import build_q_network
@@ -22,6 +23,8 @@ from qcade.runs.recorder import metrics_position, position_in, tape_position
 from qcade.runs.tensorboard_file import FILE as SCALARS_FILE
 from qcade.tape.format import INDEX_FILE, TAPE_FILE, read_tape
 from qcade.types import JSON, QcadeError
+
+LINEAGE_FORMAT = 1
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,7 @@ def fork_run(
     keeps_memory = _memory_key(before) == _memory_key(recipe) and has_memory
     changed = differences(before, recipe)
     lineage: dict[str, JSON] = {
+        "format": LINEAGE_FORMAT,
         "parent": str(parent_path.absolute()),
         "at_frames": int(checkpoint.name),
         "changed": [*changed],
@@ -84,11 +88,20 @@ def fork_run(
     return Fork(RunDirectory(path), changed, keeps_memory)
 
 
+def read_lineage(run_path: Path) -> dict[str, JSON]:
+    """Where a fork began; QcadeError if that cannot be read."""
+    path = run_path / "lineage.json"
+    lineage = read_json(path)
+    # Up to 8f59885 it had no version.
+    check_version(lineage.get("format", 1), LINEAGE_FORMAT, str(path))
+    return lineage
+
+
 def starts_empty(run: RunDirectory, checkpoint: Path) -> bool:
     """Whether a run is to go on from a checkpoint of its parent's whose memory it cannot have."""
     if not (run.path / "lineage.json").is_file():
         return False
-    lineage = read_json(run.path / "lineage.json")
+    lineage = read_lineage(run.path)
     return lineage.get("keeps_memory") is False and lineage.get("at_frames") == int(checkpoint.name)
 
 

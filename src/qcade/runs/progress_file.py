@@ -19,6 +19,7 @@ from qcade.training.events import Advanced, Event
 from qcade.types import JSON, QcadeError
 
 PROGRESS_FILE = "progress.json"
+PROGRESS_FORMAT = 1
 SECONDS_BETWEEN_WRITES = 2.0
 WRITES_AVERAGED = 16
 """Frames per second are of the last 30 seconds."""
@@ -64,6 +65,7 @@ class ProgressFile:
         seconds = self._recent[-1][0] - self._recent[0][0]
         advanced = self._recent[-1][1] - self._recent[0][1]
         content: dict[str, JSON] = {
+            "format": PROGRESS_FORMAT,
             "state": state,
             "frames": self._frames,
             "total_frames": self._total,

@@ -7,7 +7,7 @@ import time
 from collections import deque
 from dataclasses import asdict
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from rich.console import Console
 from rich.progress import (
@@ -26,6 +26,8 @@ from qcade.files.json_text import json_text
 from qcade.training.events import Advanced, EpisodeEnded, Evaluated, Event, Updated
 from qcade.types import JSON
 
+METRICS_FORMAT = 2
+"""Format 1, up to 8f59885, had no first line that says so."""
 RECENT_EPISODES = 20
 SECONDS_BETWEEN_LINES_ON_TERMINAL = 2.0
 SECONDS_BETWEEN_LINES_ELSEWHERE = 10.0
@@ -99,14 +101,18 @@ class MetricsFile:
         """Go on after `kept`; the rest is of work that was lost."""
         self._file = AppendedFile(path, kept)
         self._name, self._started = path.name, time.monotonic()
+        if kept.length_bytes == 0:
+            self._append({"event": "format", "format": METRICS_FORMAT})
 
     def write(self, event: Event) -> None:
         """Append the line of an episode, of updates or of an evaluation."""
         if isinstance(event, (EpisodeEnded, Updated, Evaluated)):
             seconds = round(time.monotonic() - self._started, 3)
             kind = EVENT_NAMES[type(event)]
-            line = json_text({"event": kind, **asdict(event), "seconds": seconds}, self._name)
-            self._file.append(line.encode() + b"\n")
+            self._append({"event": kind, **asdict(event), "seconds": seconds})
+
+    def _append(self, line: dict[str, Any]) -> None:
+        self._file.append(json_text(line, self._name).encode() + b"\n")
 
     @property
     def position(self) -> FilePosition:

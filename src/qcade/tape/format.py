@@ -19,6 +19,7 @@ import numpy as np
 from qcade.checks import check_value
 from qcade.files.appended import AppendedFile, FilePosition, put_aside
 from qcade.files.json_text import json_text, parse_json_object
+from qcade.files.versions import check_version
 from qcade.training.events import Advanced, EpisodeEnded, Event, Seeding, Started
 from qcade.types import (
     JSON,
@@ -261,12 +262,11 @@ def _split(path: Path, content: bytes) -> tuple[dict[str, JSON], bytes]:
             raise ValueError
         (length,) = _LENGTH.unpack(content[len(MAGIC) : start])
         header = parse_json_object(content[start : start + length], str(path))
-        if header["format"] != FORMAT_VERSION:
-            raise ValueError
         check_value(header["environments"], EnvironmentCount, "environments")
         check_value(header["first_row"], Count, "first_row")
     except (ValueError, KeyError, QcadeError, struct.error):
-        raise QcadeError(f"{path} is not a format-{FORMAT_VERSION} tape") from None
+        raise QcadeError(f"{path} is not a tape") from None
+    check_version(header.get("format"), FORMAT_VERSION, str(path))
     return header, content[start + length :]
 
 
