@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 from typing import Any, cast
 
@@ -20,7 +21,7 @@ from qcade.networks.layers import before_relu
 from qcade.networks.q_network import QNetwork, build_q_network
 from qcade.networks.streams import Dueling, Plain, SharedDueling
 from qcade.networks.torsos.renormalized import Renormalized
-from qcade.parts import Algorithm, Streams, Torso
+from qcade.parts import Algorithm, Torso
 from qcade.types import Batch, Future, QcadeError
 
 BATCH, ACTIONS, STEPS, PIXELS = 4, 3, 3, 12
@@ -50,16 +51,14 @@ class Remembering(nn.Module):
         return maps
 
 
-def double_c51(streams: Streams, atoms: int) -> C51:
-    return C51(streams, atoms=atoms, double=True)
-
+double_c51 = partial(C51, atoms=7, double=True)
 
 BASES: list[Algorithm] = [
     DQN(Plain(hidden=8)),
-    double_c51(Dueling(hidden=6), atoms=7),
-    double_c51(SharedDueling(hidden=10), atoms=7),
-    double_c51(Dueling(hidden=6, noisy_sigma=0.5), atoms=7),
-    double_c51(SharedDueling(hidden=10, normalization="layer", noisy_sigma=0.5), atoms=7),
+    double_c51(Dueling(hidden=6)),
+    double_c51(SharedDueling(hidden=10)),
+    double_c51(Dueling(hidden=6, noisy_sigma=0.5)),
+    double_c51(SharedDueling(hidden=10, normalization="layer", noisy_sigma=0.5)),
     IQN(Plain(hidden=8), samples=4, policy_samples=4, cosines=4),
 ]
 every_base = pytest.mark.parametrize("base", BASES, ids=repr)
@@ -200,7 +199,7 @@ def test_what_is_outside_changes_neither_loss_nor_gradient() -> None:
     actions[outside] = (actions[outside] + 1) % ACTIONS
     observations[outside] = 255 - observations[outside]
     other = batch._replace(future=Future(actions, observations, batch.future.inside))
-    algorithm = of(double_c51(Dueling(hidden=6), atoms=7))
+    algorithm = of(double_c51(Dueling(hidden=6)))
     target = network(algorithm, 2)
     found = []
     for each in (batch, other):
@@ -275,7 +274,7 @@ def test_gradients_reach_what_predicts_and_never_what_is_predicted(
 def test_projections_are_without_noise_where_values_have_it(
     streams: type[Plain | Dueling | SharedDueling],
 ) -> None:
-    base, batch = double_c51(streams(hidden=6, noisy_sigma=0.5), atoms=7), batch_of()
+    base, batch = double_c51(streams(hidden=6, noisy_sigma=0.5)), batch_of()
     algorithm = still(of(base))
     online, target = network(algorithm, 1), network(algorithm, 2)
     loss = algorithm.loss(online, target, batch, generator(5))
@@ -352,7 +351,7 @@ def test_shift_and_intensity_are_those_of_the_recipe() -> None:
 
 def test_the_loss_follows_from_the_generators_state_and_nothing_else() -> None:
     algorithm, batch = (
-        of(double_c51(Plain(hidden=6, noisy_sigma=0.5), atoms=7)),
+        of(double_c51(Plain(hidden=6, noisy_sigma=0.5))),
         batch_of(),
     )
     online, target = network(algorithm, 1), network(algorithm, 2)
