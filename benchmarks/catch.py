@@ -14,12 +14,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from qcade.agent.agent import Agent
-from qcade.evaluation import agent_player, evaluate
+from qcade.events import Advanced
+from qcade.play.evaluation import agent_player, evaluate
 from qcade.recipe import Recipe
 from qcade.recipes import make_recipe, recipe_names
-from qcade.training.events import Advanced
 from qcade.training.loop import run
-from qcade.training.state import Training
+from qcade.training.parts import Training
+from qcade.training.snapshot import take_snapshot
+
+from trainings import training_of
 
 GAMES, SOLVED_MEAN, LOOK_PERIOD_FRAMES = 100, 0.95, 500
 
@@ -40,30 +43,27 @@ class Attempt(NamedTuple):
 
 def attempt(recipe: Recipe) -> Attempt:
     """Train until Catch is solved or the recipe's frames are used up."""
-    training, started = Training(recipe), time.monotonic()
-    mean, solved = -1.0, None
-    try:
+    started, mean, solved = time.monotonic(), -1.0, None
+    with training_of(recipe) as training:
         for event in run(training):
             is_last = training.frames >= recipe.total_frames
             if not isinstance(event, Advanced) or not (_is_time(training) or is_last):
                 continue
-            if not training.learner.updates:
+            if not training.clock.updates:
                 continue
-            agent = Agent(recipe, training.snapshot().model, training.actor.actions)
+            agent = Agent(recipe, take_snapshot(training).weights, training.actor.actions)
             scores = evaluate(agent_player(agent, 0.0, 1_000), recipe.game, GAMES, 1_000).scores
             mean = statistics.fmean(scores)
             if mean >= SOLVED_MEAN:
                 solved = training.frames
                 break
-    finally:
-        training.close()
     return Attempt(
         recipe.name,
         recipe.seed,
         solved,
         recipe.total_frames,
         mean,
-        training.learner.updates,
+        training.clock.updates,
         time.monotonic() - started,
     )
 

@@ -20,7 +20,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from qcade.cli import run_command
+from qcade.cli.main import run_command
 
 TRAIN = (
     "catch --frames 640 --updates.start-frames 200 --replay.capacity 400 "

@@ -19,7 +19,8 @@ from typing import Any
 import torch
 
 import gpu_parts
-from qcade.machine import available_cores, describe_processor, resolve
+from qcade.compute.cores import available_cores
+from qcade.compute.hardware import describe_processor, resolve
 
 PARTS = ("check", "rates", "limits", "pong")
 LEAST_PONG_SECONDS = 30.0

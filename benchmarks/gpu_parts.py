@@ -12,22 +12,24 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import torch
+from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
 from qcade.agent.agent import Agent
 from qcade.agent.exploration import LinearEpsilon
-from qcade.doctor.measuring import measure_emulators
-from qcade.evaluation import agent_player, evaluate
-from qcade.machine import available_cores
+from qcade.compute.cores import available_cores
+from qcade.compute.runners import MAX_STEPS_PER_GRAPH, GraphRunner
+from qcade.doctor.measuring import measure_emulators, opened
+from qcade.events import Advanced, Episode
+from qcade.play.evaluation import agent_player, evaluate
 from qcade.recipe import Compute, OnPolicyRecipe, Recipe, ReplayRecipe
 from qcade.recipes import make_recipe
-from qcade.training.events import Advanced, EpisodeEnded
-from qcade.training.launching import AsGraphs
-from qcade.training.loop import run
-from qcade.training.on_policy_updates import OnPolicyUpdates
-from qcade.training.replay_updates import ReplayUpdates
-from qcade.training.state import Training
+from qcade.training.loop import NO_INPUT, Runners, make_runners, run
+from qcade.training.parts import Training
+from qcade.training.snapshot import take_snapshot
 from updates import filled
+
+from trainings import make_next_updates, training_of
 
 CHECKED = ("dqn", "rainbow", "pqn", "iqn", "qr-dqn", "spr", "bbf", "btr")
 SOLVED, LATEST_GAMES = 18.0, 30
@@ -87,45 +89,45 @@ def _checked(conditions: Conditions, name: str) -> dict[str, Any]:
         with warnings.catch_warnings(record=True) as told:
             warnings.simplefilter("always")
             training = filled(recipe)
-            milliseconds = _milliseconds_an_update(training, 4 if conditions.quick else 64)
-            training.acting.act(0.0)
+            runners = make_runners(training)
+            milliseconds = _milliseconds_an_update(training, runners, 4 if conditions.quick else 64)
+            runners.value.run([NO_INPUT])
         figures[f"{words}_ms"] = milliseconds
         if graphs:
-            figures |= graphs_of(training)
+            figures |= graphs_of(runners)
             figures["said"] = [str(warning.message) for warning in told]
         training.close()
     return figures
 
 
-def graphs_of(training: Training) -> dict[str, Any]:
+def graphs_of(runners: Runners) -> dict[str, Any]:
     """Say what became of the graphs of a training: none on a processor."""
-    assert isinstance(training.updates, (ReplayUpdates, OnPolicyUpdates))
-    launchers = (training.updates.launcher, training.acting.launcher)
-    found = [launcher for launcher in launchers if isinstance(launcher, AsGraphs)]
+    found = [runner for runner in runners if isinstance(runner, GraphRunner)]
     return {
-        "graphs": sum(launcher.captures for launcher in found),
-        "refused": any(launcher.is_refused for launcher in found),
-        "disagreement": max((launcher.largest_disagreement for launcher in found), default=None),
+        "graphs": sum(runner.captures for runner in found),
+        "refused": any(runner.is_refused for runner in found),
+        "disagreement": max((runner.largest_disagreement for runner in found), default=None),
     }
 
 
-def _milliseconds_an_update(training: Training, updates: int) -> float:
-    """The median over launches, several updates at once where that can be."""
+def _milliseconds_an_update(training: Training, runners: Runners, updates: int) -> float:
+    """The median over runs, several updates at once where that can be."""
     for _ in range(3):
-        _launch(training, 16)
+        _timed_updates(training, runners)
     times = []
     made = 0
     while made < updates:
-        count, seconds = _launch(training, 16)
+        count, seconds = _timed_updates(training, runners)
         times.append(1e3 * seconds / count)
         made += count
     return statistics.median(times)
 
 
-def _launch(training: Training, most: int) -> tuple[int, float]:
+def _timed_updates(training: Training, runners: Runners) -> tuple[int, float]:
+    """Make some updates; return how many, and their seconds."""
     synchronize(training.hardware.device)
     started = time.perf_counter()
-    count, _ = training.updates.launch(most, training.progress)
+    count = make_next_updates(training, runners, MAX_STEPS_PER_GRAPH)
     synchronize(training.hardware.device)
     return count, time.perf_counter() - started
 
@@ -136,13 +138,14 @@ def rates(conditions: Conditions, seconds: float) -> list[dict[str, Any]]:
     found = []
     for count in counts:
         game = make_recipe("dqn", conditions.game).game
-        alone = measure_emulators(game, count, _threads(conditions), seconds / 4)
+        with opened(game, count, _threads(conditions)) as environments:
+            alone = measure_emulators(environments, count, seconds / 4)
         figures: dict[str, Any] = {"games": count, "emulators_alone": alone}
         for name in ("dqn", "pqn"):
-            training = Training(_playing(conditions, name, count))
-            rate = _rate(training, conditions.settling_updates, seconds)
-            figures[name] = rate | graphs_of(training)
-            training.close()
+            with training_of(_playing(conditions, name, count)) as training:
+                runners = make_runners(training)
+                rate = _rate(training, runners, conditions.settling_updates, seconds)
+                figures[name] = rate | graphs_of(runners)
         found.append(figures)
     return found
 
@@ -174,23 +177,25 @@ def _playing(conditions: Conditions, name: str, games: int) -> Recipe:
     return dataclasses.replace(recipe, rollouts=dataclasses.replace(recipe.rollouts, overlap=True))
 
 
-def _rate(training: Training, settling_updates: int, seconds: float) -> dict[str, Any]:
+def _rate(
+    training: Training, runners: Runners, settling_updates: int, seconds: float
+) -> dict[str, Any]:
     started: tuple[float, int, int] | None = None
-    for event in run(training):
+    for event in run(training, runners):
         if not isinstance(event, Advanced) or event.updates < settling_updates:
             continue
         now = time.perf_counter()
         if started is None:
             synchronize(training.hardware.device)
-            started = (time.perf_counter(), training.decisions, event.updates)
+            started = (time.perf_counter(), training.clock.decisions, event.updates)
         elif now - started[0] >= seconds:
             break
     assert started is not None
     synchronize(training.hardware.device)
     passed = time.perf_counter() - started[0]
     return {
-        "decisions_per_second": (training.decisions - started[1]) / passed,
-        "updates_per_second": (training.learner.updates - started[2]) / passed,
+        "decisions_per_second": (training.clock.decisions - started[1]) / passed,
+        "updates_per_second": (training.clock.updates - started[2]) / passed,
     }
 
 
@@ -232,15 +237,16 @@ def limits(conditions: Conditions) -> list[dict[str, Any]]:
 
 
 def _limits(conditions: Conditions, name: str) -> dict[str, Any]:
-    training = Training(_playing(conditions, name, 8 if conditions.quick else 128))
-    events = (e for e in run(training) if isinstance(e, Advanced))
+    with training_of(_playing(conditions, name, 8 if conditions.quick else 128)) as training:
+        return {"recipe": name, **_shares(conditions, training)}
+
+
+def _shares(conditions: Conditions, training: Training) -> dict[str, Any]:
+    runners = make_runners(training)
+    events = (e for e in run(training, runners) if isinstance(e, Advanced))
     next(e for e in events if e.updates >= conditions.settling_updates)
     watch, rows = Stopwatch(), conditions.profiled_rows
-    changed: Any = training
-    changed.environments = TimedEnvironments(training.environments, watch)
-    changed.act = watch.timed("acting, and waiting for the device", training.act)
-    changed.update_all_due = watch.timed("launching updates", training.update_all_due)
-    changed.append = watch.timed("taking in frames", training.append)
+    _time_parts(training, runners, watch)
     started = time.perf_counter()
     for _ in range(rows):
         next(events)
@@ -255,13 +261,24 @@ def _limits(conditions: Conditions, name: str) -> dict[str, Any]:
         synchronize(training.hardware.device)
     by = "self_cuda_time_total" if on_gpu else "self_cpu_time_total"
     table = profiler.key_averages().table(sort_by=by, row_limit=20, max_name_column_width=70)
-    training.close()
-    return {
-        "recipe": name,
-        "ms_a_row": 1e3 * whole / rows,
-        "share_of_host_time": host,
-        "profile": table,
-    }
+    return {"ms_a_row": 1e3 * whole / rows, "share_of_host_time": host, "profile": table}
+
+
+def _time_parts(training: Training, runners: Runners, watch: Stopwatch) -> None:
+    """Let the parts that the loop calls be timed, none within another."""
+    training.session.environments = TimedEnvironments(training.session.environments, watch)
+    parts: list[tuple[str, Any, str]] = [
+        ("acting, and waiting for the device", training.actor, "choose_by"),
+        ("launching updates", training.source, "next_plans"),
+        ("launching updates", training.learner, "set_learning_rate"),
+        ("launching updates", runners.update, "run"),
+        ("launching updates", training.metrics, "add"),
+        ("launching updates", training.learner, "update_target"),
+        ("taking in frames", training.session.episodes, "track"),
+        ("taking in frames", training.ring, "append"),
+    ]
+    for name, part, function in parts:
+        setattr(part, function, watch.timed(name, getattr(part, function)))
 
 
 def learn_pong(conditions: Conditions, seconds: float) -> dict[str, Any]:
@@ -269,14 +286,25 @@ def learn_pong(conditions: Conditions, seconds: float) -> dict[str, Any]:
     recipe = dataclasses.replace(
         make_recipe("sprint-gpu", conditions.game), compute=conditions.compute()
     )
-    training = Training(recipe)
+    with training_of(recipe) as training:
+        weights, figures = _learn(training, seconds)
+    agent = Agent(recipe, weights, training.actor.actions)
+    evaluation = evaluate(
+        agent_player(agent, 0.001, 7), recipe.game, 4 if conditions.quick else 24, 7
+    )
+    return figures | {"evaluation": evaluation.to_json()}
+
+
+def _learn(training: Training, seconds: float) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Train until the mean is reached, or time is over; return the weights, and how it went."""
+    runners = make_runners(training)
     scores: deque[float] = deque(maxlen=LATEST_GAMES)
     curve: list[dict[str, float]] = []
     started = time.perf_counter()
     solved: float | None = None
-    for event in run(training):
+    for event in run(training, runners):
         passed = time.perf_counter() - started
-        if isinstance(event, EpisodeEnded) and event.epsilon <= QUIET_EPSILON:
+        if isinstance(event, Episode) and event.epsilon <= QUIET_EPSILON:
             scores.append(event.score)
         if not isinstance(event, Advanced):
             continue
@@ -288,22 +316,16 @@ def learn_pong(conditions: Conditions, seconds: float) -> dict[str, Any]:
                 break
         if passed >= seconds:
             break
-    weights = training.snapshot().model
     figures = {
-        "recipe": recipe.name,
+        "recipe": training.recipe.name,
         "seconds": time.perf_counter() - started,
         "seconds_to_mean_18_of_30_training_games": solved,
         "frames": training.frames,
-        "updates": training.learner.updates,
+        "updates": training.clock.updates,
         "curve": curve,
-        **graphs_of(training),
+        **graphs_of(runners),
     }
-    training.close()
-    agent = Agent(recipe, weights, training.actor.actions)
-    evaluation = evaluate(
-        agent_player(agent, 0.001, 7), recipe.game, 4 if conditions.quick else 24, 7
-    )
-    return figures | {"evaluation": evaluation.to_json()}
+    return take_snapshot(training).weights, figures
 
 
 def synchronize(device: torch.device) -> None:

@@ -33,7 +33,7 @@ def fingerprints(run: Path) -> dict[str, str]:
     newest = max((run / "checkpoints").iterdir())
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     for line in lines:
-        del line["seconds"]
+        line.pop("seconds", None)
     parts = {
         "weights": (newest / "model.safetensors").read_bytes(),
         "optimizer, target network, random state": (newest / "optimizer.safetensors").read_bytes(),

@@ -40,6 +40,8 @@ def curve(run: Path) -> Curve:
     earlier_seconds = last_seconds = 0.0
     for line in (run / "metrics.jsonl").read_text().splitlines():
         event = json.loads(line)
+        if event["event"] == "format":
+            continue
         # Every process counts from 0.
         if event["seconds"] < last_seconds:
             earlier_seconds += last_seconds

@@ -26,13 +26,16 @@ import numpy as np
 import psutil
 import torch
 
-from qcade.machine import describe_processor, keep_freed_memory, resolve
+from qcade.compute.hardware import describe_processor, keep_freed_memory, resolve
 from qcade.recipe import ReplayRecipe
 from qcade.recipes.dqn import dqn
 from qcade.replay.frames import FrameRing
 from qcade.replay.storage import StorageKind
-from qcade.training.state import Training
+from qcade.training.loop import make_runners
+from qcade.training.plan import build_training, plan_training
 from qcade.types import BoolArray, TimeStep
+
+from trainings import make_next_updates
 
 GAMES = ["pong", "ms_pacman", "breakout", "space_invaders"]
 STORAGES: list[StorageKind] = ["raw", "compressed"]
@@ -138,23 +141,26 @@ def in_own_process(measure: Callable[..., None], *words: Any) -> dict[str, float
 
 def time_updates(play: Play, recipes: list[ReplayRecipe], rounds: int) -> dict[str, list[float]]:
     """Milliseconds of single updates with each memory, in turns."""
+    keep_freed_memory()
     trainings = []
     for recipe in recipes:
-        training = Training(recipe)
+        training = build_training(plan_training(recipe))
         play.fill(training.ring, recipe.ring_rows)
-        trainings.append(training)
+        trainings.append((training, make_runners(training)))
+    # Both have as many.
+    torch.set_num_threads(trainings[0][0].hardware.threads)
     times: dict[str, list[float]] = {recipe.replay.storage: [] for recipe in recipes}
     for round_ in range(rounds + 2):
-        for training in trainings:
+        for training, runners in trainings:
             started = time.perf_counter()
-            training.updates.update(training.progress)
+            make_next_updates(training, runners)
             if training.hardware.device.type == "cuda":
                 torch.cuda.synchronize()
             # The first two rounds warm up.
             if round_ >= 2:
                 seconds = time.perf_counter() - started
                 times[training.ring.storage].append(1e3 * seconds)
-    for training in trainings:
+    for training, _ in trainings:
         training.close()
     return times
 

@@ -54,11 +54,11 @@ def microseconds(size: int, batch: int, updates: int, device: torch.device) -> l
         ring.appended_rows += 1
         priority = torch.rand(batch, generator=generator).to(device)
         marks = [now(device)]
-        drawn = sampler.sample(ring, batch, 3, PROGRESS)
+        sample = sampler.draw(sampler.plan(ring, batch, 3, PROGRESS))
         marks.append(now(device))
-        sampler.learned(drawn, priority)
+        sampler.update_priorities(sample, priority)
         marks.append(now(device))
-        sampler.sample(ring, batch, 3, PROGRESS)
+        sampler.draw(sampler.plan(ring, batch, 3, PROGRESS))
         marks.append(now(device))
         with_row, update, draw = (b - a for a, b in itertools.pairwise(marks))
         for part, seconds in zip(times, (draw, update, with_row - draw), strict=True):

@@ -13,12 +13,13 @@ from pathlib import Path
 
 import numpy as np
 
+from qcade.events import Advanced
+from qcade.play.session import EpisodeTracker
 from qcade.recipes.dqn import dqn
 from qcade.tape.format import TapeWriter
-from qcade.training.episodes import EpisodeTracker
-from qcade.training.events import Advanced
 from qcade.training.loop import run
-from qcade.training.state import Training
+
+from trainings import training_of
 
 ROWS_TRAINED, ROWS_RECORDED = 400, 4_000
 
@@ -32,13 +33,12 @@ def seconds_a_row_of_training() -> float:
         updates=dataclasses.replace(recipe.updates, start_frames=6_400),
         total_frames=6_400 + 32 * (ROWS_TRAINED + 50),
     )
-    training = Training(recipe)
     started, rows = 0.0, 0
-    for event in run(training):
-        if isinstance(event, Advanced) and training.learner.updates > 100:
-            started = started or time.perf_counter()
-            rows += 1
-    training.close()
+    with training_of(recipe) as training:
+        for event in run(training):
+            if isinstance(event, Advanced) and event.updates > 100:
+                started = started or time.perf_counter()
+                rows += 1
     return (time.perf_counter() - started) / rows
 
 
@@ -58,7 +58,8 @@ def seconds_a_row_of_recording() -> float:
         started = time.perf_counter()
         for row in range(ROWS_RECORDED):
             tracker.track(steps[1 + row % 64])
-            writer.write(Advanced(row, row, 0.0, actions, ()))
+            event = Advanced(frames=row, updates=row, epsilon=0.0, actions=actions, seedings=())
+            writer.write(event)
             if row % 50 == 0:
                 writer.spill()
         seconds = (time.perf_counter() - started) / ROWS_RECORDED

@@ -16,9 +16,10 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from qcade.compute.cores import available_cores
+from qcade.compute.hardware import describe_processor
 from qcade.games.names import canonical
 from qcade.games.scores import HUMAN_RANDOM
-from qcade.machine import available_cores, describe_processor
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,8 @@ from typing import Any
 
 import psutil
 
-from qcade.machine import available_cores, describe_processor, resolve
+from qcade.compute.cores import available_cores
+from qcade.compute.hardware import describe_processor, resolve
 from qcade.recipe import Compute
 from throughput_contenders import CONTENDERS, Conditions, Floor, floor_settings, is_installed
 from throughput_report import markdown, summarize

@@ -17,14 +17,15 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from qcade.agent.exploration import LinearEpsilon
 from qcade.agent.learner import Learner
+from qcade.compute.hardware import Hardware, keep_freed_memory, resolve, torch_threads
 from qcade.doctor.measuring import build_bench
-from qcade.machine import Hardware, keep_freed_memory, resolve, torch_threads
+from qcade.events import Advanced
 from qcade.recipe import Compute, Replay, ReplayRecipe, Updates
 from qcade.recipes.dqn import dqn
-from qcade.training.events import Advanced
 from qcade.training.loop import run
-from qcade.training.state import Training
 from qcade.types import Batch
+
+from trainings import training_of
 
 PERIOD_DECISIONS, BATCH_SIZE, EPSILON = 4, 32, 0.01
 SETTLING_UPDATES = 50
@@ -88,17 +89,15 @@ def recipe_for(conditions: Conditions) -> ReplayRecipe:
 
 def qcade_whole(conditions: Conditions) -> dict[str, Any]:
     """Time the training loop: emulators, acting, memory and updates."""
-    training = Training(recipe_for(conditions))
     clock = Clock(conditions.decisions)
-    for event in run(training):
-        if not isinstance(event, Advanced) or event.updates < SETTLING_UPDATES:
-            continue
-        _synchronize(conditions.device)
-        if clock.is_over(training.decisions, event.updates):
-            break
-    hardware = training.hardware
-    training.close()
-    precision = str(hardware.precision).removeprefix("torch.")
+    with training_of(recipe_for(conditions)) as training:
+        for event in run(training):
+            if not isinstance(event, Advanced) or event.updates < SETTLING_UPDATES:
+                continue
+            _synchronize(conditions.device)
+            if clock.is_over(training.clock.decisions, event.updates):
+                break
+    precision = str(training.hardware.precision).removeprefix("torch.")
     return {**clock.result(), "precision": precision, "environments": ENVIRONMENTS}
 
 
@@ -128,6 +127,7 @@ def floor_alone(conditions: Conditions, floor: Floor) -> dict[str, Any]:
                 if clock.is_over(update * PERIOD_DECISIONS, update):
                     break
             learner.update(batches[update % READY_BATCHES])
+            learner.update_target(update + 1)
     return clock.result()
 
 
@@ -297,7 +297,7 @@ def _ready(conditions: Conditions, floor: Floor) -> tuple[Learner, list[Batch]]:
         learner = _channels_last(learner, recipe, hardware)
     sampler = recipe.replay.sampling.build(bench.ring.rows, ENVIRONMENTS, device, seed=0)
     draws = [
-        sampler.draw(sampler.prepare(bench.ring, BATCH_SIZE, 1, recipe.progress(0)))
+        sampler.draw(sampler.plan(bench.ring, BATCH_SIZE, 1, recipe.progress(0)))
         for _ in range(READY_BATCHES)
     ]
     return learner, [bench.ring.gather(d.row, d.environment, 1, recipe.replay.gamma) for d in draws]

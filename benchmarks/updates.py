@@ -12,17 +12,21 @@ import dataclasses
 import json
 import statistics
 import time
+from collections import deque
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from qcade.compute.hardware import describe_processor, keep_freed_memory
 from qcade.doctor.counting import batch_size, updates_per_decision
-from qcade.machine import describe_processor
 from qcade.recipe import Recipe, ReplayRecipe
 from qcade.recipes import make_recipe, recipe_names
-from qcade.training.loop import open_environments
-from qcade.training.state import Training
+from qcade.training.loop import Runners, make_runners, open_games
+from qcade.training.parts import Training
+from qcade.training.plan import build_training, plan_training
+
+from trainings import make_next_updates
 
 FILLED_DECISIONS = 4_096
 TURN_MILLISECONDS = 250
@@ -36,39 +40,47 @@ def filled(recipe: Recipe) -> Training:
             replay=dataclasses.replace(recipe.replay, capacity=2 * FILLED_DECISIONS),
             updates=dataclasses.replace(recipe.updates, start_frames=0),
         )
-    training = Training(recipe)
-    open_environments(training)
+    keep_freed_memory()
+    training = build_training(plan_training(recipe))
+    torch.set_num_threads(training.hardware.threads)
+    open_games(training)
     randomness, actions = np.random.default_rng(1), training.actor.actions
     for _ in range(-(-FILLED_DECISIONS // recipe.environments)):
-        training.updates.heard(None)
-        chosen = randomness.integers(actions, size=recipe.environments)
-        training.environments.send(chosen)
-        training.append(training.environments.recv(), chosen, ())
-    training.updates.heard(None)
+        _value_newest(training)
+        training.session.send(randomness.integers(actions, size=recipe.environments))
+        training.session.receive()
+    _value_newest(training)
     return training
 
 
-def one_update(training: Training) -> float:
+def _value_newest(training: Training) -> None:
+    """Let a rollout have the values of its newest observations; nothing is learned from it yet."""
+    if training.source.needs_q_values:
+        values = training.actor.q_values(training.ring.newest())
+        deque(training.source.due(training.clock, values), maxlen=0)
+
+
+def one_update(training: Training, runners: Runners) -> float:
     """Make one update; return its milliseconds."""
     started = time.perf_counter()
-    training.updates.update(training.progress)
+    make_next_updates(training, runners)
     if training.hardware.device.type == "cuda":
         torch.cuda.synchronize()
     return 1e3 * (time.perf_counter() - started)
 
 
-def turn(training: Training) -> list[float]:
+def turn(training: Training, runners: Runners) -> list[float]:
     """Make updates for a quarter of a second, at least one; return the milliseconds of each.
 
     Where another would not take long, the first is left out: it finds the caches filled with what
     another recipe left there, as no update of a run does.
     """
     torch.set_num_threads(training.hardware.threads)
-    timings = [one_update(training)]
+    timings = [one_update(training, runners)]
     if timings[0] < TURN_MILLISECONDS:
         timings.clear()
     while not timings or sum(timings) < TURN_MILLISECONDS:
-        timings.append(one_update(training))
+        timings.append(one_update(training, runners))
     return timings
 
 
@@ -83,11 +95,12 @@ def main() -> None:
     recipes = {name: make_recipe(name, "pong") for name in names if name != "catch"}
     timings: dict[str, list[float]] = {name: [] for name in recipes}
     trainings = {name: filled(recipe) for name, recipe in recipes.items()}
-    for training in trainings.values():
-        turn(training)
+    runners = {name: make_runners(training) for name, training in trainings.items()}
+    for name, training in trainings.items():
+        turn(training, runners[name])
     for _ in range(words.rounds):
         for name, training in trainings.items():
-            timings[name].append(statistics.median(turn(training)))
+            timings[name].append(statistics.median(turn(training, runners[name])))
     hardware = trainings["dqn"].hardware
     print(f"{describe_processor()}; {hardware.device}, {hardware.precision}; ", end="")
     print(f"torch {torch.__version__}; {words.rounds} turns\n")

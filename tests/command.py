@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 import pytest
 
-from qcade.cli import run_command
+from qcade.cli.main import run_command
 
 from forked import Forked
 

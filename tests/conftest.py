@@ -11,7 +11,7 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import qcade  # noqa: F401
-from qcade.compiler_on_demand import import_compiler_on_demand
+from qcade.compute.compiler_on_demand import import_compiler_on_demand
 
 import_compiler_on_demand()
 

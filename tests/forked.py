@@ -11,7 +11,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from qcade.__main__ import main
-from qcade.compiler_on_demand import import_compiler_on_demand
+from qcade.compute.compiler_on_demand import import_compiler_on_demand
 
 
 class Forked:
@@ -80,4 +80,4 @@ def _run(words: list[str], folder: Path, out: Connection, err: Connection) -> No
 if hasattr(os, "fork"):
     _FORKING = multiprocessing.get_context("forkserver")
     # What takes long to import, before the first fork.
-    _FORKING.set_forkserver_preload([f"qcade.cli_{n}" for n in ("training", "judging", "watching")])
+    _FORKING.set_forkserver_preload([f"qcade.cli.{n}" for n in ("training", "judging", "video")])

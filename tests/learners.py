@@ -8,20 +8,20 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from qcade.agent.learner import Learner
-from qcade.machine import Hardware
+from qcade.agent.learner import Learner, LearnerState
+from qcade.compute.hardware import Hardware
 from qcade.networks.heads import ScalarHead
 from qcade.networks.q_network import QNetwork
 from qcade.networks.streams import Plain
-from qcade.parts import OptimizerPart
-from qcade.types import Batch
+from qcade.parts import OptimizerSpec
+from qcade.types import Batch, Loss
 
 CPU = Hardware(torch.device("cpu"), torch.float32, 1)
 PIXELS, ACTIONS, BATCH = 8, 3, 6
 
 
 @dataclass(frozen=True)
-class PlainSGD(OptimizerPart):
+class PlainSGD(OptimizerSpec):
     """Moves by exactly minus the gradient, so that steps show gradients."""
 
     max_gradient_norm: float | None = None
@@ -52,16 +52,33 @@ def step_of(learner: Learner, batch: Batch, importance: Tensor | None = None) ->
     return flat(learner.network) - before
 
 
+def learn(learner: Learner, batch: Batch, number: int) -> Loss:
+    """Make the update of this number, counted from 1; the target network follows."""
+    loss = learner.update(batch)
+    learner.update_target(number)
+    return loss
+
+
+def copied(state: LearnerState) -> LearnerState:
+    """A state that shares nothing with another one."""
+    target = {name: tensor.clone() for name, tensor in state.target.items()}
+    optimizer = {
+        index: {name: tensor.clone() for name, tensor in slots.items()}
+        for index, slots in state.optimizer.items()
+    }
+    return LearnerState(target, optimizer)
+
+
 def take_over(learner: Learner, other: Learner) -> None:
     """Bring a learner to the state of another one, sharing nothing with it."""
-    tensors = {name: tensor.clone() for name, tensor in other.tensors().items()}
     learner.network.load_state_dict(other.network.state_dict())
-    learner.restore(tensors, other.updates)
+    learner.restore(copied(other.state()))
 
 
 def assert_alike(one: Learner, other: Learner, updates: range) -> None:
+    """Make updates after so many others with both, and compare to the last bit."""
     for update in updates:
-        losses = [each.update(batch_of(update)).per_sample for each in (one, other)]
+        losses = [learn(each, batch_of(update), update + 1).per_sample for each in (one, other)]
         assert torch.equal(losses[0], losses[1])
     assert torch.equal(flat(one.network), flat(other.network))
     assert torch.equal(flat(one.target), flat(other.target))

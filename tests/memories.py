@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from qcade.parts import Sampler
 from qcade.replay.frames import FrameRing
 from qcade.replay.prioritized import Prioritized, PrioritizedSampler
-from qcade.types import Drawn, Progress, TimeStep
+from qcade.types import Progress, Sample, TimeStep
 
 CPU = torch.device("cpu")
 START, MIDDLE, END = Progress(0, 100), Progress(50, 100), Progress(100, 100)
@@ -82,19 +83,26 @@ def sampler_of(memory: Memory, sampling: Prioritized = PLAIN, seed: int = 1) -> 
     return sampling.build(memory.rows, memory.environments, CPU, seed)
 
 
-def pairs(drawn: Drawn) -> list[tuple[int, int]]:
+def sampled(
+    sampler: Sampler, ring: FrameRing, batch_size: int, n_step: int, progress: Progress
+) -> Sample:
+    """Plan a draw and make it."""
+    return sampler.draw(sampler.plan(ring, batch_size, n_step, progress))
+
+
+def pairs(drawn: Sample) -> list[tuple[int, int]]:
     return list(zip(drawn.row.tolist(), drawn.environment.tolist(), strict=True))
 
 
-def drawn_at(places: list[tuple[int, int]]) -> Drawn:
+def drawn_at(places: list[tuple[int, int]]) -> Sample:
     row, environment = zip(*places, strict=True)
-    return Drawn(torch.tensor(row), torch.tensor(environment))
+    return Sample(torch.tensor(row), torch.tensor(environment))
 
 
 def teach(sampler: PrioritizedSampler, memory: Memory, priorities: list[float]) -> None:
     """Give these priorities to all transitions, in their order."""
-    sampler.sample(memory.ring, 1, 1, START)
-    sampler.learned(drawn_at(memory.starts(1)), torch.tensor(priorities))
+    sampled(sampler, memory.ring, 1, 1, START)
+    sampler.update_priorities(drawn_at(memory.starts(1)), torch.tensor(priorities))
 
 
 def weights_in(sampler: PrioritizedSampler) -> torch.Tensor:

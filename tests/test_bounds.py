@@ -24,17 +24,17 @@ from qcade.algorithms.dqn import DQN
 from qcade.checks import check_part, check_value
 from qcade.networks.torsos.nature import Nature
 from qcade.parts import (
-    Algorithm,
+    AnyAlgorithm,
     Exploration,
     Game,
-    OptimizerPart,
+    OptimizerSpec,
     Resets,
     Sampling,
     Streams,
-    TargetNetwork,
+    TargetUpdate,
     Torso,
 )
-from qcade.recipe_json import from_json, to_json
+from qcade.recipe.as_json import from_json, to_json
 from qcade.recipes import make_recipe, recipe_names
 from qcade.recipes.dqn import dqn
 from qcade.types import Above, Probability, QcadeError, Range
@@ -48,14 +48,14 @@ PACKAGES = (
     qcade.replay,
 )
 PART_KINDS = (
-    Algorithm,
+    AnyAlgorithm,
     Exploration,
     Game,
-    OptimizerPart,
+    OptimizerSpec,
     Resets,
     Sampling,
     Streams,
-    TargetNetwork,
+    TargetUpdate,
     Torso,
 )
 SETTINGS: tuple[type, ...] = (

@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 
 from qcade.agent.resets import ShrinkAndPerturb
+from qcade.cli.options import parse_train
+from qcade.compute.hardware import available_memory_bytes
 from qcade.games.gymnasium import GymnasiumGame
-from qcade.machine import available_memory_bytes
-from qcade.options import parse_train
 from qcade.recipe import Replay, ReplayRecipe
-from qcade.recipe_json import flatten, to_json
+from qcade.recipe.as_json import flatten, to_json
 from qcade.recipes import make_recipe, recipe_names
 from qcade.recipes.dqn import dqn
-from qcade.runs.needs import fitted, predict_needs
+from qcade.runs.requirements import predict_requirements, shrink_to_fit
 
 from command import TINY_CATCH, qcade
 
@@ -37,10 +37,10 @@ from command import TINY_CATCH, qcade
         ("train pong --environments 0", "environments is 0; it must be at least 1"),
         ("train pong --replay.capacity 100", "use at least 20,000"),
         ("train pong --compute.device tpu", 'unknown device "tpu"'),
-        ("train pong --compute.device cuda:99", 'device "cuda:99" is not there'),
+        ("train pong --compute.device cuda:99", 'device "cuda:99" is not available'),
         ("train pong --game.height 20", "Nature cannot read 20x84 frames"),
         ("train pong --rom missing.bin", "no ROM file"),
-        ("train --env-id CartPole-v1", "these agents look at single uint8 images"),
+        ("train --env-id CartPole-v1", "need single uint8 images"),
         ("train --env-id Nowhere-v0", 'Gymnasium knows no environment "Nowhere-v0"'),
         ("train pong --env-id Nowhere-v0", "play pong or --env-id Nowhere-v0?"),
         ("train pong --env_id=Nowhere-v0", "play pong or --env-id Nowhere-v0?"),
@@ -80,13 +80,13 @@ def test_memory_that_does_not_fit_is_refused_with_the_number_that_would(
 
 def test_a_memory_can_be_fitted_to_the_machine() -> None:
     recipe = dataclasses.replace(dqn("pong"), total_frames=10**10, replay=Replay(capacity=10**9))
-    small = fitted(recipe)
+    small = shrink_to_fit(recipe)
     assert isinstance(small, ReplayRecipe)
-    assert predict_needs(small).memory_bytes <= available_memory_bytes()
+    assert predict_requirements(small).memory_bytes <= available_memory_bytes()
     doubled = dataclasses.replace(small, replay=Replay(capacity=small.replay.capacity * 2))
-    assert predict_needs(doubled).memory_bytes > available_memory_bytes() * 0.9
+    assert predict_requirements(doubled).memory_bytes > available_memory_bytes() * 0.9
     unchanged = dataclasses.replace(recipe, replay=Replay(capacity=20_000))
-    assert fitted(unchanged) == unchanged
+    assert shrink_to_fit(unchanged) == unchanged
 
 
 def test_a_folder_that_holds_something_else_is_left_as_it_is(

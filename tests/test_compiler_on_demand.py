@@ -7,7 +7,7 @@ import sys
 
 HEAD = """
 import sys
-from qcade.compiler_on_demand import import_compiler_on_demand
+from qcade.compute.compiler_on_demand import import_compiler_on_demand
 import_compiler_on_demand()
 import torch
 weight = torch.nn.Parameter(torch.ones(3))

@@ -12,20 +12,22 @@ import pytest
 import torch
 
 import odd_environments  # noqa: F401
-from qcade.evaluation import (
+from qcade.games.atari import Atari
+from qcade.games.catch import Catch
+from qcade.games.gymnasium import CAP_FRAMES, GymnasiumGame
+from qcade.play.evaluation import (
     EvaluationProgress,
     Watcher,
     evaluate,
     evaluation_game,
     random_player,
 )
-from qcade.games.atari import Atari
-from qcade.games.catch import Catch
-from qcade.games.gymnasium import CAP_FRAMES, GymnasiumGame
-from qcade.runs.checkpoint import list_checkpoints, load_checkpoint
+from qcade.runs.checkpoint import load_checkpoint
+from qcade.runs.reading.checkpoints import list_checkpoints
 from qcade.tape.format import read_tape
 
 from command import TINY_CATCH, metrics_without_time, qcade
+from snapshots import tensors_of
 
 SHAPE = (4, 84, 84)
 
@@ -110,7 +112,7 @@ def test_a_random_player_plays_every_action_alike() -> None:
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from qcade.cli import run_command
+    from qcade.cli.main import run_command
 
     path = tmp_path_factory.mktemp("runs") / "run"
     assert run_command(["train", *TINY_CATCH, "--out", str(path)]) == 0
@@ -165,9 +167,9 @@ def test_an_evaluation_while_training_changes_no_bit_of_it(
             assert answer.code == 0, answer.err
             ends.append(load_checkpoint(list_checkpoints(path / "checkpoints")[-1])[0])
         plain, judged = ends
-        for mine, theirs in ((plain.model, judged.model), (plain.learning, judged.learning)):
-            assert mine.keys() == theirs.keys()
-            assert all(torch.equal(mine[key], theirs[key]) for key in mine)
+        mine, theirs = tensors_of(plain), tensors_of(judged)
+        assert mine.keys() == theirs.keys()
+        assert all(torch.equal(mine[key], theirs[key]) for key in mine)
         assert plain.counters == judged.counters
         metrics = [json.loads(line) for line in metrics_without_time(path)]
         found = [line for line in metrics if line["event"] == "evaluation"]

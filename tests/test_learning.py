@@ -11,26 +11,30 @@ from pathlib import Path
 import pytest
 import torch
 
-from qcade import EpisodeEnded
+from qcade import Episode
 from qcade.agent.agent import Agent
-from qcade.evaluation import agent_player, evaluate
+from qcade.compute.hardware import torch_threads
+from qcade.play.evaluation import agent_player, evaluate
+from qcade.play.session import EndedEpisode, EpisodeTracker
 from qcade.recipe import Compute, Recipe
 from qcade.recipes import make_recipe
 from qcade.recipes.catch import catch
 from qcade.recipes.dqn import dqn
 from qcade.training.loop import run
-from qcade.training.state import Training
-from qcade.types import IntArray, TimeStep
+from qcade.training.plan import build_training, plan_training
+from qcade.training.snapshot import take_snapshot
+from qcade.types import TimeStep
 
 from command import TINY_CATCH, metrics_without_time, qcade
 
 
 def trained(recipe: Recipe) -> Agent:
-    training = Training(recipe)
-    for _ in run(training):
-        pass
+    training = build_training(plan_training(recipe))
+    with torch_threads(training.hardware.threads):
+        for _ in run(training):
+            pass
     training.close()
-    actions = len(training.environments.action_meanings)
+    actions = len(training.session.environments.action_meanings)
     return Agent(recipe, training.learner.network.state_dict(), actions)
 
 
@@ -65,18 +69,19 @@ def test_two_processes_with_the_same_seed_write_the_same_metrics(tmp_path: Path)
     assert one != other
 
 
-def test_scores_of_games_with_lives_are_whole_games() -> None:
+def test_scores_of_games_with_lives_are_whole_games(monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = dataclasses.replace(dqn("breakout"), total_frames=16_000, environments=4)
-    training = Training(recipe)
+    training = build_training(plan_training(recipe))
     arrived: list[TimeStep] = []
-    remember = training.remember
+    track = EpisodeTracker.track
 
-    def listening(step: TimeStep, actions: IntArray) -> None:
+    def listening(tracker: EpisodeTracker, step: TimeStep) -> tuple[EndedEpisode, ...]:
         arrived.append(step)
-        remember(step, actions)
+        return track(tracker, step)
 
-    training.remember = listening  # type: ignore[method-assign]
-    ended = [event for event in run(training) if isinstance(event, EpisodeEnded)]
+    monkeypatch.setattr(EpisodeTracker, "track", listening)
+    with torch_threads(training.hardware.threads):
+        ended = [event for event in run(training) if isinstance(event, Episode)]
     training.close()
     lengths = [event.length_decisions for event in ended]
     for event in ended:
@@ -122,8 +127,8 @@ def test_the_tutorial_plays_at_its_own_size(
 
 def test_an_evaluation_leaves_the_noise_out() -> None:
     recipe = dataclasses.replace(make_recipe("rainbow", "catch"), seed=5)
-    training = Training(recipe)
-    weights = training.snapshot().model
+    training = build_training(plan_training(recipe))
+    weights = take_snapshot(training).weights
     training.close()
     one, other = (Agent(recipe, weights, 3, seed=seed) for seed in (1, 2))
     scores = [

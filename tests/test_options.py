@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from qcade.options import parse_fork, parse_train
+from qcade.cli.options import parse_fork, parse_train
 from qcade.recipe import ReplayRecipe
 from qcade.recipes import make_recipe
-from qcade.runs.directory import RunDirectory, create_run
+from qcade.runs.create import create_run
+from qcade.runs.reading.run import Run
 
 from command import qcade
 
@@ -116,7 +117,7 @@ def test_numbers_beyond_all_bounds_are_refused_by_name(
 
 @pytest.fixture(scope="module")
 def small_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from qcade.cli import run_command
+    from qcade.cli.main import run_command
 
     path = tmp_path_factory.mktemp("small") / "run"
     assert run_command(["train", *SMALL_CATCH, "--out", str(path)]) == 0
@@ -190,7 +191,7 @@ def test_a_fork_that_would_be_over_before_it_begins_is_refused(
     answer = qcade(f"fork {small_run} {words}", capsys)
     assert answer.code == 2
     frames = words.split()[-1] if words else "16"
-    assert f"is at frame 16, and the fork is to end at frame {frames}" in answer.err
+    assert f"is at frame 16, but the fork would end at frame {frames}" in answer.err
     assert "more than 16" in answer.err
     assert [path.name for path in small_run.parent.iterdir()] == ["run"]
 
@@ -205,7 +206,7 @@ def test_a_checkpoint_may_be_named_as_numbers_are_typed(
 def test_a_run_that_never_had_a_checkpoint_may_change_its_length(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run = RunDirectory(tmp_path / "run")
+    run = Run(tmp_path / "run")
     create_run(run.path, parse_train([*SMALL_CATCH, "--frames", "8"])[1])
     answer = qcade(f"resume {run.path} --frames 16", capsys)
     assert answer.code == 0, answer.err
@@ -213,6 +214,6 @@ def test_a_run_that_never_had_a_checkpoint_may_change_its_length(
     # It has a checkpoint now, which may not be cut off.
     answer = qcade(f"resume {run.path} --frames 8", capsys)
     assert answer.code == 2
-    assert "is at frame 16 already" in answer.err
-    assert "cannot become 8" in answer.err
+    assert "is already at frame 16" in answer.err
+    assert "so its length cannot be 8" in answer.err
     assert run.recipe().total_frames == 16

@@ -13,7 +13,7 @@ import qcade
 PROGRAM = """
 import os, sys
 import qcade
-from qcade.cli import run_command
+from qcade.cli.main import run_command
 assert os.environ["GOMP_SPINCOUNT"] == "10000"
 for words in (["--version"], ["--help"], ["games"], ["games", "--json"]):
     assert run_command(words) == 0

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from qcade import parts
 from qcade.agent.optimizers import Adam
 from qcade.agent.targets import HardCopy
 from qcade.algorithms.dqn import DQN
@@ -21,12 +22,13 @@ from qcade.algorithms.tutorial import TutorialDQN
 from qcade.networks.streams import Dueling
 from qcade.networks.torsos.tutorial import TutorialTorso
 from qcade.parts import (
-    Algorithm,
+    AnyAlgorithm,
     Exploration,
     Game,
-    OptimizerPart,
+    OptimizerSpec,
+    ReplayAlgorithm,
     Streams,
-    TargetNetwork,
+    TargetUpdate,
     Torso,
 )
 from qcade.recipe import (
@@ -38,8 +40,9 @@ from qcade.recipe import (
     self_sufficient_capacity,
     validate,
 )
-from qcade.recipe_json import differences, from_json, to_json
-from qcade.recipe_kinds import class_of, kind_of, kinds
+from qcade.recipe.as_json import differences, from_json, to_json
+from qcade.recipe.kinds import class_of, kind_of, kinds
+from qcade.recipe.spec import WRONG_ALGORITHM_TYPE
 from qcade.recipes import find_recipe, make_recipe, recipe_names
 from qcade.recipes.dqn import dqn
 from qcade.recipes.sprint import sprint
@@ -135,7 +138,7 @@ def test_fields_that_are_left_out_take_their_defaults() -> None:
         ("compute.graphs", {}, "expected true or false"),
         ("name", {}, "expected text"),
         ("replay", 5, "expected Replay"),
-        ("algorithm", None, "expected Algorithm"),
+        ("algorithm", None, "expected ReplayAlgorithm"),
         ("algorithm.error", "absolute", "one of huber, squared"),
         ("optimizer.max_gradient_norm", "ten", "expected"),
         # Out of range.
@@ -149,7 +152,7 @@ def test_fields_that_are_left_out_take_their_defaults() -> None:
         ("algorithm.kind", "nature", "unknown kind"),
         ("algorithm.kind", "losses", "cannot be used there"),
         ("algorithm.kind", "qcade.types:Algorithm", "unknown kind"),
-        ("game.kind", "qcade.cli:main", "use one of atari, catch, gymnasium, random-skip"),
+        ("game.kind", "qcade.cli.main:main", "use one of atari, catch, gymnasium, random-skip"),
         ("algorithm.streams.kind", "nowhere_at_all:Streams", "--import nowhere_at_all"),
         ("resets.kind", "qcade.parts:Resets", "unknown kind"),
         ("resets.kind", "adam", "unknown kind"),
@@ -160,7 +163,8 @@ def test_fields_that_are_left_out_take_their_defaults() -> None:
         ("game.game", 5, "expected text"),
         ("game", {"kind": "random-skip", "frame_skip": 4}, "2 values"),
         # Parts that do not go together.
-        ("algorithm", {"kind": "pqn"}, "learns from rollouts"),
+        ("algorithm", {"kind": "pqn"}, WRONG_ALGORITHM_TYPE),
+        ("algorithm", {"kind": "self-prediction", "base": {"kind": "pqn"}}, WRONG_ALGORITHM_TYPE),
         ("replay.horizon", {"start_gamma": 1.0}, "must be less than 1"),
     ],
 )
@@ -171,7 +175,7 @@ def test_errors_name_the_dotted_path(path: str, value: object, also: str) -> Non
 
 
 def test_a_recipe_cannot_be_of_an_abstract_kind() -> None:
-    for kind in ("qcade.recipe:Recipe", "adam", "qcade.cli:main"):
+    for kind in ("qcade.recipe:Recipe", "adam", "qcade.cli.main:main"):
         assert "recipe is of unknown kind" in refusal(edited("kind", kind))
     assert "use one of replay, rollouts" in refusal(edited("kind", None))
 
@@ -190,7 +194,7 @@ def test_a_recipe_of_no_version_is_refused(version: object) -> None:
 
 
 @pytest.mark.parametrize(
-    "interface", [Game, Torso, Streams, Algorithm, Exploration, OptimizerPart, TargetNetwork]
+    "interface", [Game, Torso, Streams, AnyAlgorithm, Exploration, OptimizerSpec, TargetUpdate]
 )
 def test_every_kind_is_of_one_class_and_the_other_way_round(interface: type) -> None:
     found = [class_of(kind, interface, "part") for kind in kinds(interface)]
@@ -198,12 +202,17 @@ def test_every_kind_is_of_one_class_and_the_other_way_round(interface: type) -> 
     assert [kind_of(cls) for cls in found] == [*kinds(interface)]
 
 
+def test_interfaces_keep_their_old_names_for_parts_of_ones_own() -> None:
+    old = (parts.Algorithm, parts.OptimizerPart, parts.TargetNetwork)
+    assert old == (ReplayAlgorithm, OptimizerSpec, TargetUpdate)
+
+
 def test_parts_without_end_are_refused() -> None:
     kind = "renormalized"
     torso: dict[str, Any] = {"kind": kind}
     for _ in range(100_000):
         torso = {"kind": kind, "torso": torso}
-    assert "too many parts inside of each other" in refusal(edited("torso", torso))
+    assert "nested too deeply" in refusal(edited("torso", torso))
     # Taken apart by hand: Python's own way of freeing it may run out of stack.
     while torso:
         torso = torso.pop("torso", {})
@@ -257,9 +266,23 @@ def test_rollouts_that_might_hold_too_few_transitions_are_refused(decisions: int
         validate(dataclasses.replace(recipe, environments=8, rollouts=rollouts))
 
 
+def test_an_algorithm_in_a_recipe_that_learns_otherwise_is_refused() -> None:
+    for recipe, algorithm in ((PONG, PQN()), (sprint("pong"), DQN())):
+        with pytest.raises(QcadeError) as caught:
+            validate(dataclasses.replace(recipe, algorithm=algorithm))  # type: ignore[arg-type]
+        assert (
+            str(caught.value) == f"algorithm is {type(algorithm).__name__}: {WRONG_ALGORITHM_TYPE}"
+        )
+    data: dict[str, Any] = json.loads(json.dumps(to_json(sprint("pong"))))
+    text = refusal(data | {"algorithm": {"kind": "dqn"}})
+    assert text.startswith("algorithm is of kind")
+    assert WRONG_ALGORITHM_TYPE in text
+
+
 def test_an_on_policy_algorithm_inside_of_another_is_refused_too() -> None:
-    with pytest.raises(QcadeError, match="learns from rollouts"):
-        validate(dataclasses.replace(PONG, algorithm=SelfPredictive(PQN())))
+    inside = SelfPredictive(PQN())  # type: ignore[arg-type]
+    with pytest.raises(QcadeError, match=r"algorithm\.base is PQN\(.*expected ReplayAlgorithm"):
+        validate(dataclasses.replace(PONG, algorithm=inside))
 
 
 def test_a_memory_too_small_to_ever_start_is_refused_with_the_least_that_would_do() -> None:

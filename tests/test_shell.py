@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from qcade.background.processes import what_next
-from qcade.background.status import RunStatus
+from qcade.background.processes import next_step
+from qcade.runs.reading.status import RunStatus
 from qcade.shell import command_line, quoted, shown, typed_command
 
 posix = pytest.mark.skipif(os.name == "nt", reason="cmd.exe quotes otherwise")
@@ -90,5 +90,5 @@ def test_what_is_offered_next_has_the_modules_and_the_quotes_that_it_needs(
     state: str, command: str
 ) -> None:
     run = RunStatus(Path("a b"), "catch", "catch", state, 8, 16, None, None, None)  # type: ignore[arg-type]
-    assert f"`qcade {command} 'a b'`" in what_next(run)
-    assert f"`qcade --import mine {command} 'a b'`" in what_next(run, ["--import", "mine"])
+    assert f"`qcade {command} 'a b'`" in next_step(run)
+    assert f"`qcade --import mine {command} 'a b'`" in next_step(run, ["--import", "mine"])

@@ -17,11 +17,12 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
-from qcade.cli import run_command
-from qcade.runs.writers import RecentScores, Screen
+from qcade.cli.main import run_command
+from qcade.cli.standard_streams import StandardStream
+from qcade.cli.terminal import PlainConsole, print_json, print_table, screen
+from qcade.runs.reading.scores import RecentScores
+from qcade.runs.writers import Screen
 from qcade.shell import command_line, shown
-from qcade.standard_streams import StandardStream
-from qcade.terminal import PlainConsole, print_json, print_table, screen
 
 from command import qcade
 
@@ -345,7 +346,7 @@ def test_a_stream_that_stands_in_gives_way_again(monkeypatch: pytest.MonkeyPatch
 
 
 @posix
-@pytest.mark.parametrize("module", ["qcade.standard_streams", "rich.console", "torch._C"])
+@pytest.mark.parametrize("module", ["qcade.cli.standard_streams", "rich.console", "torch._C"])
 def test_an_interrupt_while_modules_load_ends_at_once(module: str, tmp_path: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-X", "importtime", "-m", "qcade", "train", *SMALL_CATCH],

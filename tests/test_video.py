@@ -15,8 +15,9 @@ import pytest
 from gymnasium import spaces
 
 from qcade.types import QcadeError, UInt8Array
-from qcade.video import Canvas, VideoFile, enlarge, pictures_within
-from qcade.video import file as video_file
+from qcade.watch import video_file
+from qcade.watch.sizes import Canvas, enlarge
+from qcade.watch.video_file import VideoFile, pictures_within
 
 from command import qcade
 
@@ -228,7 +229,7 @@ def test_impossible_sizes_are_refused(size: tuple[int, int], problem: str, tmp_p
 def test_films_of_other_than_coloured_pictures_are_refused(tmp_path: Path) -> None:
     for picture in (np.zeros((4, 4)), np.zeros((4, 4, 3)), np.zeros((4, 4, 4), np.uint8)):
         wrong = picture.view()
-        assert "pictures of uint8" in refusal(tmp_path / "v.mp4", [wrong])  # type: ignore[list-item]
+        assert "pictures of a video must be uint8" in refusal(tmp_path / "v.mp4", [wrong])  # type: ignore[list-item]
 
 
 def test_pictures_are_enlarged_to_a_width_and_to_even_sides() -> None:

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from qcade.types import UInt8Array
-from qcade.video import caption_strip, figures_strip
-from qcade.video.strips import BACKGROUND, CHOSEN
+from qcade.watch.strips import BACKGROUND, CHOSEN, caption_strip, figures_strip
 
 NAMES = ["NOOP", "FIRE", "RIGHT", "LEFT"]
 

@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 
 import qcade
-from qcade.evaluation import agent_player, evaluate, evaluation_game
 from qcade.games.atari import Atari
 from qcade.games.seeds import environment_seeds
-from qcade.runs.filming import play_one
+from qcade.play.evaluation import agent_player, evaluate, evaluation_game
+from qcade.play.session import Session
 from qcade.tape.format import read_tape
-from qcade.training.episodes import EpisodeTracker
-from qcade.training.reemulation import reemulate
+from qcade.tape.reemulation import reemulate
+from qcade.watch.filming import play_one
 
 from command import qcade as run_qcade
 
@@ -32,7 +32,7 @@ PONG = (
 
 @pytest.fixture(scope="module")
 def pong_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from qcade.cli import run_command
+    from qcade.cli.main import run_command
 
     run = tmp_path_factory.mktemp("runs") / "pong-dqn-1"
     assert run_command(["train", *PONG, "--out", str(run)]) == 0
@@ -63,14 +63,13 @@ def test_evaluation_prints_one_json_object_with_its_protocol(
     assert sorted(e.score for e in tape.episodes) == sorted(result["scores"])
     # Played again from its seeds and actions alone, it is the same evaluation.
     game = Atari(sticky_actions=0.25)
-    environments = game.open(tape.environments, 99)
-    tracker = EpisodeTracker(tape.environments)
+    session = Session(game.open(tape.environments, 99), tape.environments)
     again = [
         (episode.first_row, episode.score, episode.frames_crc)
-        for _, step, _ in reemulate(environments, tape.actions, 0, tape.seedings, 0)
-        for episode in tracker.track(step)
+        for row in reemulate(session, tape.actions, 0, tape.seedings)
+        for episode in row.ended
     ]
-    environments.close()
+    session.close()
     assert {(e.first_row, e.score, e.frames_crc) for e in tape.episodes} <= set(again)
 
 

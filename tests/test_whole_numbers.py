@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from qcade.whole_numbers import whole_number, with_plain_number
+from qcade.cli.whole_numbers import whole_number, with_plain_number
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Train, watch, resume, replay and compare Atari agents of the DQN family.
+"""Train, watch, resume, verify and compare Atari agents of the DQN family.
 
 for event in qcade.train(qcade.make_recipe("dqn", "pong")): ...
 agent = qcade.load("runs/pong-dqn-1")
@@ -8,30 +8,30 @@ from __future__ import annotations
 
 import os
 
-# How often PyTorch's threads on Linux look for work before they sleep, read once, when PyTorch is
-# loaded. At its default, 300,000, an update takes five times as long beside a busy program, because
-# a thread that spins keeps the core from the one it waits for; shorter, updates pay for waking up.
+# How often PyTorch's threads on Linux check for work before they sleep; PyTorch reads it on import.
+# At the default, 300,000, an update takes five times as long next to a busy program, because a
+# spinning thread blocks the core that another one needs. Much lower, waking up costs time.
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
-# By name, since `typing` takes longer to load than everything else that is here.
+# Not from `typing`, which takes longer to import than everything else in this file.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pathlib import Path
 
     from qcade.agent.agent import Agent
-    from qcade.recipe import OnPolicyRecipe, Recipe, ReplayRecipe
-    from qcade.recipes import make_recipe, recipe_names
-    from qcade.training.events import (
+    from qcade.events import (
         Advanced,
         CheckpointDue,
-        EpisodeEnded,
+        Episode,
         Evaluated,
         EvaluationDue,
         Event,
         Started,
         Updated,
     )
+    from qcade.recipe import OnPolicyRecipe, Recipe, ReplayRecipe
+    from qcade.recipes import make_recipe, recipe_names
     from qcade.training.loop import train
     from qcade.types import QcadeError
 
@@ -39,7 +39,7 @@ __all__ = [
     "Advanced",
     "Agent",
     "CheckpointDue",
-    "EpisodeEnded",
+    "Episode",
     "Evaluated",
     "EvaluationDue",
     "Event",
@@ -59,29 +59,29 @@ __all__ = [
 def load(run: str | Path, checkpoint: str | int = "newest", rom: str | Path | None = None) -> Agent:
     """Load a trained agent from a run directory; `checkpoint` is newest, best or a frame number.
 
-    A ROM file of your own that was moved is found by its checksum near the run, or is named by
-    `rom`. Raises QcadeError if there is no such run or checkpoint, or it is damaged.
+    If the run used your own ROM file and it was moved, it is found by its checksum near the run;
+    otherwise pass `rom`. Raises QcadeError if there is no such run or checkpoint, or it is damaged.
     """
     from qcade.runs.loading import load_agent
 
     return load_agent(run, checkpoint, rom)
 
 
-# Loaded when they are asked for: PyTorch takes seconds, which `import qcade` alone need not.
+# Imported on first use: PyTorch takes seconds, and `import qcade` alone should not.
 _MODULES = {
-    "Advanced": "training.events",
+    "Advanced": "events",
     "Agent": "agent.agent",
-    "CheckpointDue": "training.events",
-    "EpisodeEnded": "training.events",
-    "Evaluated": "training.events",
-    "EvaluationDue": "training.events",
-    "Event": "training.events",
+    "CheckpointDue": "events",
+    "Episode": "events",
+    "Evaluated": "events",
+    "EvaluationDue": "events",
+    "Event": "events",
     "OnPolicyRecipe": "recipe",
     "QcadeError": "types",
     "Recipe": "recipe",
     "ReplayRecipe": "recipe",
-    "Started": "training.events",
-    "Updated": "training.events",
+    "Started": "events",
+    "Updated": "events",
     "make_recipe": "recipes",
     "recipe_names": "recipes",
     "train": "training.loop",
@@ -96,11 +96,11 @@ if not TYPE_CHECKING:
             value = getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
             globals()[name] = value
             return value
-        # The rooms too, as in `qcade.recipes.find_recipe` after `import qcade` alone.
-        room = f"{__name__}.{name}"
-        is_room = name.isidentifier() and not name.startswith("_")
-        if is_room and importlib.util.find_spec(room) is not None:
-            return importlib.import_module(room)
+        # Submodules too, so that `qcade.recipes.find_recipe` works after `import qcade` alone.
+        module = f"{__name__}.{name}"
+        is_module_name = name.isidentifier() and not name.startswith("_")
+        if is_module_name and importlib.util.find_spec(module) is not None:
+            return importlib.import_module(module)
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

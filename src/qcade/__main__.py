@@ -1,4 +1,4 @@
-"""The command `qcade`, also as `python -m qcade`."""
+"""The command `qcade`, also available as `python -m qcade`."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ def main() -> None:
     """Run the command that the user typed and exit with its code."""
     try:
         with QuitAtOnce():
-            from qcade.standard_streams import open_missing_streams
+            from qcade.cli.standard_streams import open_missing_streams
 
             open_missing_streams()
-            from qcade.cli import run_command
-            from qcade.compiler_on_demand import import_compiler_on_demand
+            from qcade.cli.main import run_command
+            from qcade.compute.compiler_on_demand import import_compiler_on_demand
 
             import_compiler_on_demand()
         code = run_command(sys.argv[1:])

@@ -1,4 +1,4 @@
-"""Checking dataclasses against their annotations, in words for people."""
+"""Checking dataclasses against their annotations, with human-readable errors."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ MOST_DIGITS_SHOWN = 40
 
 
 def check_part(part: Any, path: str = "") -> None:
-    """Check every field of a dataclass, and of those in it, against its annotation.
+    """Check every field of a dataclass, and of nested ones, against its annotation.
 
-    Raises QcadeError that names the dotted path of the first field that is wrong.
+    Raises QcadeError with the dotted path of the first wrong field.
     """
     hints = typing.get_type_hints(type(part), include_extras=True)
     for item in dataclasses.fields(part):
@@ -35,9 +35,9 @@ def check_part(part: Any, path: str = "") -> None:
 
 
 def check_value(value: Any, hint: Any, where: str) -> None:
-    """Raise QcadeError if a value is not of its field's type, or beyond its bounds.
+    """Raise QcadeError if a value does not have its field's type or is out of bounds.
 
-    Numbers must be finite; where an annotation has no bounds, those of the number's type hold.
+    Numbers must be finite; if an annotation has no bounds, the bounds of the number's type apply.
     """
     origin, choices = typing.get_origin(hint), typing.get_args(hint)
     if origin is typing.Annotated:
@@ -62,12 +62,12 @@ def check_value(value: Any, hint: Any, where: str) -> None:
 
 
 def number_or_none(value: Any) -> float | None:
-    """A JSON value as a float; None for anything but a number that can be computed with."""
+    """A JSON value as a float; None if it is not a number, or not finite or too large."""
     return float(value) if _is_number(value) and abs(value) <= LARGEST_FLOAT else None
 
 
 def shown_value(value: Any) -> str:
-    """A value as an error message shows it, however large it is."""
+    """A value as shown in error messages; long ones are shortened."""
     if isinstance(value, int) and value.bit_length() > 3 * MOST_DIGITS_SHOWN:
         digits = math.ceil(value.bit_length() * math.log10(2))
         return f"a whole number of about {digits:,} digits"
@@ -80,7 +80,7 @@ def shown_value(value: Any) -> str:
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """A phrase that names the known words nearest to `word`, for error messages."""
+    """A phrase for error messages that names the known words most similar to `word`."""
     known = sorted(known)
     close = difflib.get_close_matches(word, known, n=3, cutoff=0.5)
     return "did you mean " + " or ".join(close) + "?" if close else "known: " + ", ".join(known)

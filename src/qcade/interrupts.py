@@ -1,6 +1,6 @@
-"""Ctrl-C while nothing has begun yet, and when everything is done: the process just ends.
+"""Ctrl-C before anything has started and after everything is done: the process just exits.
 
-Imports hardly anything: until it is loaded, Ctrl-C is a traceback.
+Imports hardly anything, because until this module is loaded Ctrl-C prints a traceback.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from types import FrameType, TracebackType
 
 INTERRUPTED = 130
-"""Exit code of what was interrupted at once, as shells have it."""
+"""Exit code after Ctrl-C, by the convention of shells."""
 
 
 class QuitAtOnce:
-    """A context in which Ctrl-C ends the process, for while modules load.
+    """A context, used while modules are imported, in which Ctrl-C exits the process.
 
-    An exception would come out in the middle of any of them, or be lost in a callback. SIGINT stays
-    as it is where it is ignored, as in background jobs of a shell, or belongs to somebody else.
+    A KeyboardInterrupt could break any import in the middle, or be lost in a callback. SIGINT stays
+    unchanged if it is ignored, as in a shell's background jobs, or if another handler is set.
     """
 
     def __init__(self) -> None:
@@ -40,7 +40,7 @@ class QuitAtOnce:
 
 
 def quit_from_now_on(code: int) -> None:
-    """Let Ctrl-C end the process with this exit code, for all its work is done."""
+    """Let Ctrl-C exit the process with this code, since all its work is done."""
     _replace_python_handler(lambda number, frame: os._exit(code))
 
 
@@ -52,7 +52,7 @@ def _quit(number: int, frame: FrameType | None) -> None:
 
 
 def _replace_python_handler(handler: signal._HANDLER) -> bool:
-    """Take SIGINT over from Python; False where it is not Python's, or this no main thread."""
+    """Replace Python's SIGINT handler; False if another is set, or not in the main thread."""
     if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
         return False
     try:

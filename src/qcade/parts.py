@@ -1,4 +1,4 @@
-"""The interfaces that make parts replaceable: implement one in a file of your own.
+"""The interfaces of replaceable parts; implement one in your own file.
 
 Shapes are named as in types.py.
 """
@@ -8,29 +8,31 @@ from __future__ import annotations
 import abc
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
-
-import torch
-from torch import Tensor, nn
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from qcade.types import (
     JSON,
     Batch,
     DoubleArray,
-    Drawn,
+    DrawPlan,
     FilmedStep,
     IntArray,
     Loss,
-    Prepared,
+    Minibatch,
     Progress,
     Rollout,
+    Sample,
     TimeStep,
     UInt8Array,
 )
 
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
 
 class HasQValues(Protocol):
-    """What every network returns, whatever else it carries."""
+    """What every network returns, possibly with other fields."""
 
     @property
     def q_values(self) -> Tensor:
@@ -39,19 +41,19 @@ class HasQValues(Protocol):
 
 
 class Environments(Protocol):
-    """E environments that step together and reset themselves one call after an end."""
+    """E environments that step together and reset themselves one step after an episode ends."""
 
     @property
     def action_meanings(self) -> tuple[str, ...]:
-        """One name for each of the A actions."""
+        """One name per action."""
         ...
 
     def reset(self) -> TimeStep:
-        """Open one episode in every environment; all of `first` is true."""
+        """Open one episode in every environment; `first` is true for all."""
         ...
 
     def send(self, actions: IntArray) -> None:
-        """Start one decision in every environment; int64 [E]; returns at once."""
+        """Start one decision in every environment, int64 [E]; return at once."""
         ...
 
     def recv(self) -> TimeStep:
@@ -59,10 +61,10 @@ class Environments(Protocol):
         ...
 
     def reseed(self, environments: IntArray, seeds: IntArray) -> UInt8Array:
-        """Open an episode that follows from its seed alone in some environments.
+        """Open episodes in some environments, each determined by its seed alone.
 
-        Takes int64 [n] and [n]; returns their first frames, uint8 [n, H, W]. To be called between
-        `recv` and `send`.
+        Takes int64 [n] and [n]; returns the first frames, uint8 [n, H, W]. Call it between `recv`
+        and `send`.
         """
         ...
 
@@ -72,10 +74,10 @@ class Environments(Protocol):
 
 
 class FilmedEnvironments(Environments, Protocol):
-    """One environment that can be looked at while it is played."""
+    """One environment that can be filmed while it is played."""
 
     def picture(self) -> UInt8Array:
-        """What a person sees now: uint8 [height, width, 3]."""
+        """What a human sees now: uint8 [height, width, 3]."""
         ...
 
 
@@ -85,7 +87,7 @@ def always(step: int) -> bool:
 
 
 class Game(abc.ABC):
-    """What is played and how it is shown: a frozen dataclass that opens environments."""
+    """A game and its settings: a frozen dataclass that opens environments."""
 
     @property
     @abc.abstractmethod
@@ -100,21 +102,25 @@ class Game(abc.ABC):
     @property
     @abc.abstractmethod
     def frames_per_decision(self) -> int:
-        """Emulator frames that one decision lasts (the mean, where it is random)."""
+        """Emulator frames per decision (the mean, if it is random)."""
 
     @abc.abstractmethod
     def open(self, environments: int, seed: int, threads: int = 0) -> Environments:
-        """Start E environments whose randomness follows from `seed`; 0 threads means all cores."""
+        """Start E environments with randomness from `seed`; 0 threads means all cores."""
+
+    def open_unseeded(self, environments: int, threads: int = 0) -> Environments:
+        """Start E environments that will be reseeded before they are used."""
+        return self.open(environments, 0, threads)
 
     @property
     @abc.abstractmethod
     def is_replayable(self) -> bool:
-        """Whether seeds and actions bring back every frame exactly."""
+        """Whether seeds and actions recreate every frame exactly."""
 
     @property
     @abc.abstractmethod
     def pictures_per_second(self) -> float:
-        """How fast `film` shows the game at its own pace."""
+        """Pictures per second of `film` at the game's own speed."""
 
     @abc.abstractmethod
     def film(
@@ -123,38 +129,48 @@ class Game(abc.ABC):
         actions: Iterable[int],
         is_shown: Callable[[int], bool] = always,
     ) -> Iterator[FilmedStep]:
-        """Play one environment again from a seeded reset on, in full-size colour.
+        """Recreate one environment's play from a seeded reset, in full-size colour.
 
-        `actions` are all that were sent from then on, those that were ignored because an episode
-        opened included. Steps are numbered from 0; those not shown come without pictures, sooner.
+        `actions` are all actions sent since then, including those that were ignored because an
+        episode opened. Steps are numbered from 0; steps that are not shown have no pictures, which
+        is faster.
         """
 
     def open_filmed(self, seed: int) -> FilmedEnvironments | None:
-        """Start the first environment of `open(1, seed)`, rendering; None where `film` is enough.
+        """Start the environment of `open(1, seed)` with rendering; None if `film` works.
 
-        For games that cannot be replayed, which can only be filmed while they are played.
+        For games that cannot be recreated, and so can only be filmed while they are played.
         """
         return None
 
+    @property
+    def is_small(self) -> bool:
+        """Whether it is learned in minutes, so that recipes scale themselves down for it."""
+        return False
+
+    def resized(self, pixels: int) -> Game:
+        """The same game with observations of about `pixels` x `pixels`, if it has that setting."""
+        return self
+
     def capped(self) -> Game:
-        """The same game with an end to every episode, where nothing else ends them."""
+        """The same game with a limit on episodes, if it has none."""
         return self
 
     @abc.abstractmethod
     def protocol(self) -> dict[str, JSON]:
-        """Everything about play that a score depends on, versions included."""
+        """Everything that scores depend on, including versions."""
 
 
 class Torso(abc.ABC):
-    """From pixels to feature maps: a frozen dataclass that builds a module."""
+    """The layers from pixels to feature maps: a frozen dataclass that builds a module."""
 
     @abc.abstractmethod
     def build(self, stack: int, height: int, width: int) -> nn.Module:
-        """Make a module from float [B, S, H, W] in [0, 1] to float maps [B, C, h, w]."""
+        """Build the module: float [B, S, H, W] in [0, 1] -> float [B, C, h, w]."""
 
 
 FeatureShape: TypeAlias = tuple[int, ...]
-"""Shape of a torso's features without B: (C, h, w)."""
+"""Shape of a torso's features without the batch dimension: (C, h, w)."""
 
 
 class Streams(abc.ABC):
@@ -162,14 +178,30 @@ class Streams(abc.ABC):
 
     @abc.abstractmethod
     def build(self, features: int, actions: int, values: int) -> nn.Module:
-        """Make a module from (float [B, features], generator) to float [B, A, N], N = `values`.
+        """Build the module: (float [B, features], generator) -> float [B, A, N], N = `values`.
 
-        The generator draws the noise of noisy layers; None leaves the noise out.
+        The generator draws the noise of noisy layers; with None there is no noise.
         """
 
 
-class Algorithm(abc.ABC):
-    """A head and a loss: a frozen dataclass, final, that knows no other algorithm."""
+class AnyAlgorithm(abc.ABC):
+    """A head and a loss: a final frozen dataclass that depends on no other algorithm.
+
+    It is a `ReplayAlgorithm` or a `RolloutAlgorithm`.
+    """
+
+    @abc.abstractmethod
+    def head(self, features: FeatureShape, actions: int) -> nn.Module:
+        """Build the module: (float [B, prod(features)], generator) -> a named tuple.
+
+        The tuple has `q_values` [B, A] and anything else that the loss needs. Networks are called
+        as `online(observations, generator)`; the generator, on the networks' device, generates
+        their random numbers, such as noise. With None there is no randomness.
+        """
+
+
+class ReplayAlgorithm(AnyAlgorithm):
+    """Learns from transitions of a replay memory, with a target network."""
 
     @property
     def future_steps(self) -> int:
@@ -177,154 +209,154 @@ class Algorithm(abc.ABC):
         return 0
 
     @abc.abstractmethod
-    def head(self, features: FeatureShape, actions: int) -> nn.Module:
-        """Make a module from (float [B, prod(features)], generator) to a named tuple.
-
-        The tuple has `q_values` [B, A] and whatever else the loss needs.
-        """
-
-    @abc.abstractmethod
     def loss(
         self, online: nn.Module, target: nn.Module, batch: Batch, generator: torch.Generator | None
     ) -> Loss:
-        """Compute the loss of a batch; no gradient flows through `target`.
-
-        Networks are called as `online(observations, generator)`; the generator, on the networks'
-        device, draws whatever is random in them. None leaves the randomness out.
-        """
+        """Compute the loss of a batch; no gradient flows through `target`."""
 
 
-class OnPolicyAlgorithm(Algorithm):
-    """An algorithm for rollouts: its goals come from whole rollouts, its loss regresses to them.
-
-    The batches of its loss hold the goals in `r_t`, and a `discount_t` of 0.
-    """
+class RolloutAlgorithm(AnyAlgorithm):
+    """Learns from rollouts: regresses to returns that are computed once per rollout."""
 
     @abc.abstractmethod
-    def goals(self, rollout: Rollout) -> Tensor:
-        """Make the goal of every decision: float32 [T, E]."""
+    def compute_returns(self, rollout: Rollout) -> Tensor:
+        """Compute the return of every decision: float32 [T, E], detached."""
+
+    @abc.abstractmethod
+    def loss(
+        self, online: nn.Module, minibatch: Minibatch, generator: torch.Generator | None
+    ) -> Loss:
+        """Compute the loss of a minibatch of decisions and their returns."""
+
+
+# The old name (up to 8f59885), for custom parts.
+Algorithm = ReplayAlgorithm
 
 
 class Exploration(abc.ABC):
-    """How often an action is drawn at random, as a pure function of time."""
+    """A schedule of the probability of random actions, as a pure function of progress."""
 
     @abc.abstractmethod
     def epsilons(self, progress: Progress, environments: int) -> DoubleArray:
         """Probability of a random action in each environment, float64 [E]."""
 
 
-class OptimizerPart(abc.ABC):
-    """A frozen dataclass that makes a torch optimizer."""
+class OptimizerSpec(abc.ABC):
+    """A frozen dataclass that builds a PyTorch optimizer."""
 
     max_gradient_norm: float | None
 
     @abc.abstractmethod
     def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-        """Make the optimizer of these parameters."""
+        """Build the optimizer for these parameters."""
 
     def learning_rate_at(self, progress: Progress) -> float | None:
-        """The step size at some point of the run; None leaves it as it was built."""
+        """The learning rate at this point of the run; None if it never changes."""
         return None
 
 
-class TargetNetwork(abc.ABC):
+class TargetUpdate(abc.ABC):
     """How the target network follows the online network."""
 
     @abc.abstractmethod
     def make(self, online: nn.Module) -> nn.Module:
-        """Make the target network, equal to `online` at first."""
+        """Make the target network, initially equal to `online`."""
 
     @abc.abstractmethod
     def follow(self, target: nn.Module, online: nn.Module, updates: int) -> None:
-        """Bring `target` up to date after that many updates."""
+        """Move `target` towards `online` if that is due after `updates` updates."""
 
     def is_due(self, updates: int) -> bool:
-        """Whether `follow` does anything after that many updates."""
+        """Whether `follow` does anything after `updates` updates."""
         return True
 
 
 # A dataclass only so that the command line offers the fields of a part that may also be None.
 @dataclass(frozen=True)
 class Resets(abc.ABC):
-    """When and how far weights are taken back to fresh ones, against the loss of plasticity."""
+    """When and how far weights are reset to fresh ones, against the loss of plasticity."""
 
     @abc.abstractmethod
     def is_due(self, updates: int) -> bool:
-        """Whether a reset follows this many updates."""
+        """Whether a reset is due after `updates` updates."""
 
     @abc.abstractmethod
     def apply(self, network: nn.Module, fresh: nn.Module) -> list[nn.Parameter]:
-        """Reset a network with the weights of a fresh one; return the parameters that are new.
+        """Reset a network with a fresh one's weights; return the parameters that were replaced.
 
-        The learner forgets the optimizer's memory of those.
+        The learner clears the optimizer's state of those.
         """
 
 
 class Sampling(abc.ABC):
-    """Which transitions an update sees: a frozen dataclass that makes a sampler."""
+    """How transitions are sampled: a frozen dataclass that builds a sampler."""
 
     @property
     def bytes_per_transition(self) -> int:
-        """Memory, and room in a checkpoint, that the sampler takes for each transition."""
+        """Bytes per transition that the sampler needs in memory and in a checkpoint."""
         return 0
 
     @abc.abstractmethod
     def build(self, rows: int, environments: int, device: torch.device, seed: int) -> Sampler:
-        """Make the sampler of a ring of so many rows."""
+        """Build the sampler for a ring of this size."""
 
 
 class Ring(Protocol):
-    """What a sampler asks of the frame ring."""
+    """The interface of the frame ring for samplers."""
 
     @property
     def environments(self) -> int:
-        """E"""
+        """Number E of environments."""
         ...
 
     @property
     def device(self) -> torch.device:
-        """Where its tensors are."""
+        """The device of its tensors."""
         ...
 
     def startable_rows(self, n_step: int) -> tuple[int, int]:
-        """Rows [low, high) at which transitions of n steps may start."""
+        """Rows [low, high) at which n-step transitions may start."""
         ...
 
     def is_start(self, row: Tensor, environment: Tensor) -> Tensor:
-        """Whether a transition starts there, int64 [B] and [B] -> bool [B].
+        """Whether a transition starts there: int64 [B] and [B] -> bool [B].
 
-        Takes host tensors or tensors on the device, and answers in kind.
+        The result is on the same device, host or the ring's, as the arguments.
         """
         ...
 
 
 class Sampler(Protocol):
-    """Draws transitions from a ring, and is told what was learned from them.
+    """Draws transitions from a ring, in proportion to their priorities if it keeps any.
 
-    The host prepares a draw; what draws and learns runs where the ring is, the same way each time,
-    and waits for nothing, so that a GPU can do it as a part of a captured graph.
+    `plan` runs on the host. `draw` and `update_priorities` run on the ring's device, with the same
+    operations each time and without waiting, so that a CUDA graph can capture them.
     """
 
-    def prepare(self, ring: Ring, batch_size: int, n_step: int, progress: Progress) -> Prepared:
-        """Make ready to draw B transitions of up to n steps: host tensors and numbers."""
+    def plan(self, ring: Ring, batch_size: int, n_step: int, progress: Progress) -> DrawPlan:
+        """Plan to draw B transitions of up to n steps, including from new rows."""
         ...
 
-    def draw(self, prepared: Prepared) -> Drawn:
-        """Draw what was prepared; its tensors may be on the device, its numbers 0-d there."""
+    def draw(self, plan: DrawPlan) -> Sample:
+        """Draw what was planned; in a graph the plan holds device tensors, numbers being 0-d."""
         ...
 
-    def learned(self, drawn: Drawn, priority: Tensor) -> None:
-        """Take in the priorities, float32 [B], that the loss gave to what was drawn."""
+    def update_priorities(self, sample: Sample, priority: Tensor) -> None:
+        """Set the priorities of a sample, float32 [B], that the loss returned."""
         ...
 
-    def written(self) -> list[Tensor]:
-        """The tensors that `draw` and `learned` write into, always the same ones."""
+    def mutable_tensors(self) -> list[Tensor]:
+        """The tensors that `draw` and `update_priorities` write to, always the same ones."""
         ...
 
     def tensors(self) -> dict[str, Tensor]:
-        """Everything that the next draw depends on, beside the ring."""
+        """Everything that the next draw depends on, other than the ring."""
         ...
 
     def restore(self, tensors: dict[str, Tensor]) -> None:
-        """Take back what `tensors` gave."""
+        """Restore what `tensors` returned."""
         ...
+
+
+OptimizerPart, TargetNetwork = OptimizerSpec, TargetUpdate
+"""The old names (up to 8f59885), for custom parts."""

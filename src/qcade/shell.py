@@ -1,4 +1,4 @@
-"""Commands as a person can copy them into a shell, and names as a terminal may be given them."""
+"""Commands that can be copied into a shell, and names that are safe to print in a terminal."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def quoted(*words: str | Path) -> str:
 
 
 def argument(word: str | Path) -> str:
-    """A word as a command takes it: a path that begins with a dash gets `./` before it."""
+    """A word as a command-line argument; a path that begins with a dash gets `./` before it."""
     text = str(word)
     return f"./{text}" if isinstance(word, Path) and text.startswith("-") else text
 
@@ -34,17 +34,17 @@ def typed_command(argv: Sequence[str]) -> str:
     """The command line that started this process, from `sys.argv`, ready to be copied."""
     program, *words = argv or [""]
     name = Path(program).name
-    # As `python -m qcade` calls it.
+    # The name if started by `python -m qcade`.
     return quoted("qcade" if name == "__main__.py" else name, *words)
 
 
 def shown(text: str | Path) -> str:
-    """A name in one line without control characters, which could command a terminal."""
+    """A name on one line, with control characters escaped, which could control a terminal."""
     return "".join(map(_shown_character, str(text)))
 
 
 def shown_lines(text: str) -> str:
-    """As `shown`, with the line breaks left in."""
+    """As `shown`, but keep line breaks."""
     return "\n".join(map(shown, text.split("\n")))
 
 
@@ -64,7 +64,7 @@ def _by_code(character: str) -> str:
 def _quoted_word(text: str) -> str:
     if all(character.isprintable() for character in text):
         return shlex.quote(text)
-    # The only quotes in which a control character, or a byte that is no text, can be written.
+    # The only quotes that can hold control characters and bytes that are not valid text.
     return "$'" + "".join(map(_escaped_for_shell, text)) + "'"
 
 
@@ -74,6 +74,15 @@ def _escaped_for_shell(character: str) -> str:
     if character.isprintable():
         return character
     if "\udc80" <= character <= "\udcff":
-        # How Python shows a byte of a file name that is no text.
+        # Python's representation of a byte in a file name that is not valid text.
         return f"\\x{ord(character) - 0xDC00:02x}"
     return _ESCAPES.get(character) or "".join(f"\\x{byte:02x}" for byte in character.encode())
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds as h:mm:ss or m:ss; a question mark for None."""
+    if seconds is None:
+        return "?"
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

@@ -1,12 +1,12 @@
-"""The types that rooms exchange.
+"""Types shared by the subpackages.
 
-Shape legend: E environments, B batch, S stacked frames, H W image, A actions,
-N values an action (atoms, quantiles), T time.
+Shapes: E environments, B batch, S stacked frames, H and W image, A actions, N values per action
+(atoms, quantiles), T time, K steps ahead.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Annotated, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,46 +19,46 @@ FloatArray: TypeAlias = NDArray[np.float32]
 DoubleArray: TypeAlias = NDArray[np.float64]
 BoolArray: TypeAlias = NDArray[np.bool_]
 IntArray: TypeAlias = NDArray[np.int64]
-Prepared: TypeAlias = tuple[Any, ...]
-"""Host tensors of fixed shapes, and numbers, that a device draws transitions with."""
+DrawPlan: TypeAlias = "tuple[Tensor | float, ...]"
+"""Host tensors of fixed shapes, and numbers, from which the device draws transitions."""
 JSON: TypeAlias = "bool | int | float | str | list[JSON] | dict[str, JSON] | None"
 
 
 class QcadeError(Exception):
-    """Something a person can mend: its text says what is wrong, where, and what to do."""
+    """An error that the user can fix; its text says what is wrong, where, and what to do."""
 
     exit_code = 2
-    """Of the command that ends with it: 2 is bad input."""
+    """Exit code of a command that ends with this error; 2 is bad input."""
 
 
 class RunFailed(QcadeError):  # noqa: N818
-    """A run that cannot continue through no fault of what was typed."""
+    """A run cannot continue, although the user's input was right."""
 
     exit_code = 1
 
 
 class NotFinite(RunFailed):
-    """A loss, gradient or weight that is not a finite number; the text says which and when."""
+    """A loss, gradient or weight is not finite; the text says which and when."""
 
 
 class EnvironmentFailed(RunFailed):
-    """An environment raised an exception, which is the `__cause__`; the text names both."""
+    """An environment failed; the text says how, and an exception that it raised is `__cause__`."""
 
 
 LARGEST_WHOLE_NUMBER = 2**53
-"""Up to here every whole number is exact in JSON, whatever reads it."""
+"""Up to here every JSON reader represents whole numbers exactly."""
 LARGEST_FLOAT = 1e30
-"""Far beyond any use, and its square is still finite in 64 bits."""
+"""Larger than any useful value; its square is still finite in 64 bits."""
 _C_INT = 2**31 - 1
 
 
 class Range(NamedTuple):
-    """Inclusive bounds of a number, checked wherever a recipe is made."""
+    """Inclusive bounds of a number, checked whenever a recipe is made."""
 
     low: float | None = None
-    """None: minus the largest number of the field's type."""
+    """None: minus the largest allowed number of the field's type."""
     high: float | None = None
-    """None: the largest number of the field's type."""
+    """None: the largest allowed number of the field's type."""
 
 
 class Above(NamedTuple):
@@ -76,72 +76,72 @@ NotPositive = Annotated[float, Range(high=0.0)]
 Probability = Annotated[float, Range(0.0, 1.0)]
 
 Seed = Annotated[int, Range(0, 10**4_000)]
-"""As large as JSON in Python takes whole numbers."""
+"""As large as Python's JSON module can read."""
 Pixels = Annotated[int, Range(1, 4_096)]
-"""A side of an observation."""
+"""Height or width of an observation."""
 CellPixels = Annotated[int, Range(1, 585)]
-"""A side of one of the 7 x 7 cells that an observation of Catch is made of."""
+"""Height and width of one of the 7 x 7 cells of a Catch observation."""
 ShiftPixels = Annotated[int, Range(0, 256)]
 StackedFrames = Annotated[int, Range(1, 256)]
 FrameSkip = Annotated[int, Range(1, 1_000)]
 EmulatorCount = Annotated[int, Range(0, _C_INT)]
-"""What an emulator counts in a C int."""
+"""A number that an emulator stores in a C int."""
 EmulatorPositive = Annotated[int, Range(1, _C_INT)]
 EnvironmentCount = Annotated[int, Range(1, 4_096)]
 ThreadCount = Annotated[int, Range(0, 1_024)]
 BatchSize = Annotated[int, Range(1, 2**20)]
 StepsAhead = Annotated[int, Range(1, 1_000)]
-"""Decisions that a return or a prediction looks ahead."""
+"""Number of decisions that a return or prediction looks ahead."""
 RolloutDecisions = Annotated[int, Range(1, 2**16)]
 Repetitions = Annotated[int, Range(1, 2**16)]
-"""How often the same thing is done before anything else is."""
+"""Number of consecutive repetitions."""
 Units = Annotated[int, Range(1, 2**14)]
-"""Width of a layer, or how many values stand for one distribution."""
+"""Width of a layer, or number of values that represent a distribution."""
 Bins = Annotated[int, Range(2, 2**14)]
-"""Parts of a range of returns."""
+"""Number of parts of a range of returns."""
 WidthFactor = Annotated[int, Range(1, 32)]
-"""What a number of channels is multiplied by."""
+"""Factor of a number of channels."""
 MapSide = Annotated[int, Range(1, 64)]
-"""A side of a feature map."""
+"""Height or width of a feature map."""
 
 
 class TimeStep(NamedTuple):
-    """What arrives together from E environments after one decision each."""
+    """What E environments return after one decision each."""
 
     frame: UInt8Array
     """uint8 [E, H, W]: the newest frame, never a stack."""
     reward: FloatArray
     """float32 [E]: game points, not clipped."""
     discount: FloatArray
-    """float32 [E]: 0 where the game ended, or a life was lost and the game part counts that."""
+    """float32 [E]: 0 if the game ended, or if a life was lost and the game counts that."""
     first: BoolArray
-    """bool [E]: this frame opens an episode; its action was ignored and its reward is 0."""
+    """bool [E]: whether the frame opens an episode; the action was ignored and the reward is 0."""
 
 
 class FilmedStep(NamedTuple):
-    """What a person would have seen during one decision."""
+    """What a human would have seen during one decision."""
 
     pictures: list[UInt8Array]
-    """uint8 [height, width, 3] each, in the order of time."""
+    """uint8 [height, width, 3] each, in chronological order."""
     reward: float
     """Game points, not clipped."""
     first: bool = False
-    """Whether an episode opened instead: the action was ignored, one picture shows the opening."""
+    """Whether an episode opened instead: the action was ignored, and one picture shows it."""
 
 
 class Future(NamedTuple):
-    """What followed each transition's start, step by step, for losses that predict it."""
+    """The K steps after each transition's start, for losses that predict them."""
 
     actions: Tensor
     """int64 [B, K]: the first is `a_tm1`."""
     observations: Tensor
-    """uint8 [B, K, S, H, W]: where each action led."""
+    """uint8 [B, K, S, H, W]: the observation after each action."""
     inside: Tensor
-    """bool [B, K]: whether that is still the same episode, with no lost life before it."""
+    """bool [B, K]: whether it is in the same episode, with no lost life in between."""
 
 
 class Batch(NamedTuple):
-    """n-step transitions: gamma, n, termination and life loss are already in them."""
+    """n-step transitions, with gamma, n, terminations and lost lives already accounted for."""
 
     s_tm1: Tensor
     """uint8 [B, S, H, W]"""
@@ -150,35 +150,46 @@ class Batch(NamedTuple):
     r_t: Tensor
     """float32 [B]: discounted sum of rewards."""
     discount_t: Tensor
-    """float32 [B]: gamma**k times the discounts on the way; 0 if there is nothing to bootstrap."""
+    """float32 [B]: gamma**k times the discounts on the way; 0 means no bootstrapping."""
     s_t: Tensor
     """uint8 [B, S, H, W]"""
     future: Future | None = None
-    """The next K steps, where the algorithm asks for them."""
+    """The next K steps, if the algorithm needs them."""
+
+
+class Minibatch(NamedTuple):
+    """Decisions of a rollout and their returns."""
+
+    observation: Tensor
+    """uint8 [B, S, H, W]"""
+    action: Tensor
+    """int64 [B]"""
+    returns: Tensor
+    """float32 [B]"""
 
 
 class Rollout(NamedTuple):
-    """T decisions of E environments in a row, and what the network says of them."""
+    """T consecutive decisions of E environments, with the network's Q-values."""
 
     q_values: Tensor
-    """float32 [T + 1, E, A]: of the observations acted on, and of the last one."""
+    """float32 [T + 1, E, A]: for the observations acted on, and the one after them."""
     a_tm1: Tensor
     """int64 [T, E]"""
     r_t: Tensor
     """float32 [T, E]"""
     discount_t: Tensor
-    """float32 [T, E]: gamma, or 0 if there is nothing to bootstrap."""
+    """float32 [T, E]: gamma; 0 means no bootstrapping."""
     is_transition: Tensor
-    """bool [T, E]: false where the decision was ignored because an episode opened."""
+    """bool [T, E]: false if the decision was ignored because an episode opened."""
 
 
 class Progress(NamedTuple):
-    """How far a run is: what schedules are functions of."""
+    """How far a run has come; schedules are functions of it."""
 
     decisions: int
-    """Decisions of the whole run so far."""
+    """Decisions made so far."""
     total_decisions: int
-    """Decisions of the whole run at its end."""
+    """Decisions of the whole run."""
 
     @property
     def fraction(self) -> float:
@@ -187,22 +198,22 @@ class Progress(NamedTuple):
 
 
 class Loss(NamedTuple):
-    """A loss before weighting, so that importance weights cannot be forgotten by an algorithm."""
+    """A loss per sample: the learner applies importance weights, so that none can be forgotten."""
 
     per_sample: Tensor
     """float32 [B]"""
     priority: Tensor
     """float32 [B], detached, not negative."""
     metrics: dict[str, Tensor]
-    """0-d tensors, left on the device until somebody reads them."""
+    """0-d tensors by name, kept on the device until they are reported."""
 
 
-class Drawn(NamedTuple):
-    """Transitions that were drawn from the ring."""
+class Sample(NamedTuple):
+    """Sampled transitions: where they start in the ring, and their importance weights."""
 
     row: Tensor
-    """int64 [B]: where they start."""
+    """int64 [B]: the rows at which they start."""
     environment: Tensor
     """int64 [B]"""
     importance: Tensor | None = None
-    """float32 [B]: weights that make up for what was drawn more often; None for all alike."""
+    """float32 [B]: importance weights; None if all samples count equally."""

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from qcade.agent.actor import Actor
-from qcade.machine import Hardware
+from qcade.compute.hardware import Hardware
 from qcade.networks.heads import ScalarHead, ScalarValues
 from qcade.networks.q_network import QNetwork
 from qcade.networks.streams import Plain
@@ -145,3 +145,11 @@ def test_a_noisy_network_draws_from_the_generator_it_is_given_and_from_none_othe
     assert noisy.act(pixels(*range(50)), 0.0).tolist() == expected.tolist()
     quiet = Actor(DrawsItsBestAction(), ACTIONS, CPU, seed=1)
     assert quiet.act(pixels(*range(50)), 0.0).tolist() == [1] * 50
+
+
+def test_values_may_be_wanted_although_every_action_is_random() -> None:
+    values = torch.zeros(3, ACTIONS)
+    unasked, asked = (actor().choose_by(lambda: values, 3, 1.0, wants) for wants in (False, True))
+    assert unasked.q_values is None
+    assert asked.q_values is values
+    assert unasked.actions.tolist() == asked.actions.tolist()

@@ -16,7 +16,7 @@ import torch
 
 import qcade as package
 from qcade.agent.agent import Agent
-from qcade.cli import run_command
+from qcade.cli.main import run_command
 from qcade.networks.q_network import build_q_network
 from qcade.recipe import Compute
 from qcade.recipes import make_recipe
@@ -63,23 +63,23 @@ class Refuses:
 @pytest.mark.parametrize(
     ("observation", "got"),
     [
-        (None, "this is None"),
-        ("left", "this is a str"),
-        (b"\0" * 28224, "this is a bytes"),
-        ({}, "this is a dict"),
-        (7, "this is int64 of shape ()"),
-        ([[1, 2], [3]], "this is a list that is not an array"),
-        (Refuses(), "this is a Refuses that is not an array"),
-        (np.array([None, 1], object), "this is a ndarray"),
-        (np.zeros(SHAPE, np.float32), "this is float32 of shape (4, 84, 84)"),
-        (np.zeros(SHAPE, np.int8), "this is int8 of shape (4, 84, 84)"),
-        (np.zeros(SHAPE, np.bool_), "this is bool of shape (4, 84, 84)"),
-        (np.zeros((4, 84, 84), np.uint8).tolist(), "this is int64 of shape (4, 84, 84)"),
-        (np.zeros((84, 84), np.uint8), "this is uint8 of shape (84, 84)"),
-        (np.zeros((84, 84, 4), np.uint8), "this is uint8 of shape (84, 84, 4)"),
-        (np.zeros((1, 1, *SHAPE), np.uint8), "this is uint8 of shape (1, 1, 4, 84, 84)"),
-        (np.zeros((2, 4, 84, 83), np.uint8), "this is uint8 of shape (2, 4, 84, 83)"),
-        (torch.zeros(SHAPE), "this is float32 of shape (4, 84, 84)"),
+        (None, "it was given None"),
+        ("left", "it was given a str"),
+        (b"\0" * 28224, "it was given a bytes"),
+        ({}, "it was given a dict"),
+        (7, "it was given int64 of shape ()"),
+        ([[1, 2], [3]], "it was given a list that is not an array"),
+        (Refuses(), "it was given a Refuses that is not an array"),
+        (np.array([None, 1], object), "it was given a ndarray"),
+        (np.zeros(SHAPE, np.float32), "it was given float32 of shape (4, 84, 84)"),
+        (np.zeros(SHAPE, np.int8), "it was given int8 of shape (4, 84, 84)"),
+        (np.zeros(SHAPE, np.bool_), "it was given bool of shape (4, 84, 84)"),
+        (np.zeros((4, 84, 84), np.uint8).tolist(), "it was given int64 of shape (4, 84, 84)"),
+        (np.zeros((84, 84), np.uint8), "it was given uint8 of shape (84, 84)"),
+        (np.zeros((84, 84, 4), np.uint8), "it was given uint8 of shape (84, 84, 4)"),
+        (np.zeros((1, 1, *SHAPE), np.uint8), "it was given uint8 of shape (1, 1, 4, 84, 84)"),
+        (np.zeros((2, 4, 84, 83), np.uint8), "it was given uint8 of shape (2, 4, 84, 83)"),
+        (torch.zeros(SHAPE), "it was given float32 of shape (4, 84, 84)"),
         (torch.zeros(1, 2, *SHAPE, dtype=torch.uint8), "uint8 of shape (1, 2, 4, 84, 84)"),
         (torch.zeros(SHAPE, dtype=torch.uint8, device="meta"), "shape (4, 84, 84) on meta"),
         ((stacks(2), {"lives": 3}), "the pair that reset returns: pass its first element"),

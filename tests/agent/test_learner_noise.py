@@ -9,14 +9,14 @@ from qcade.agent.learner import Learner
 from qcade.agent.optimizers import Adam
 from qcade.agent.targets import HardCopy
 from qcade.algorithms.dqn import DQN
-from qcade.parts import OptimizerPart
+from qcade.parts import OptimizerSpec
 from qcade.types import Batch
 
-from learners import CPU, PlainSGD, assert_alike, batch_of, deep_network, step_of, take_over
+from learners import CPU, PlainSGD, assert_alike, batch_of, deep_network, learn, step_of, take_over
 
 
 def noisy_learner(
-    noise: torch.Generator | None, seed: int = 1, optimizer: OptimizerPart | None = None
+    noise: torch.Generator | None, seed: int = 1, optimizer: OptimizerSpec | None = None
 ) -> Learner:
     network = deep_network(seed, noisy_sigma=0.5)
     part, rule = optimizer or Adam(learning_rate=1e-2), HardCopy(period_updates=3)
@@ -79,7 +79,7 @@ def test_a_learner_goes_on_bit_for_bit_with_the_generator_restored() -> None:
     noise, other_noise = seeded(1), seeded(2)
     uninterrupted, resumed = noisy_learner(noise, 1), noisy_learner(other_noise, 2)
     for update in range(4):
-        uninterrupted.update(batch_of(update))
+        learn(uninterrupted, batch_of(update), update + 1)
     take_over(resumed, uninterrupted)
     other_noise.set_state(noise.get_state())
     assert_alike(uninterrupted, resumed, range(4, 10))

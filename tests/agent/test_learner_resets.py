@@ -15,14 +15,14 @@ from qcade.algorithms.self_prediction import SelfPredictive
 from qcade.networks.q_network import QNetwork, build_q_network
 from qcade.networks.streams import Plain
 from qcade.networks.torsos.small import Small
-from qcade.parts import OptimizerPart, TargetNetwork
+from qcade.parts import OptimizerSpec, TargetUpdate
 from qcade.types import Batch, Future
 
-from learners import ACTIONS, CPU, assert_alike, batch_of, deep_network, take_over
+from learners import ACTIONS, CPU, assert_alike, batch_of, deep_network, learn, take_over
 
 
 def deep_learner(
-    seed: int, optimizer: OptimizerPart | None = None, target: TargetNetwork | None = None
+    seed: int, optimizer: OptimizerSpec | None = None, target: TargetUpdate | None = None
 ) -> Learner:
     part = optimizer or Adam(learning_rate=1e-2)
     return Learner(deep_network(seed), DQN(), part, target or MovingAverage(rate=0.1), CPU)
@@ -49,7 +49,7 @@ TORSO = {"torso.0.weight", "torso.0.bias"}
 def test_a_reset_brings_both_networks_to_the_same_fresh_weights() -> None:
     learner, fresh = deep_learner(1), deep_network(9)
     for update in range(5):
-        learner.update(batch_of(update))
+        learn(learner, batch_of(update), update + 1)
     networks, new = (learner.network, learner.target), copies(fresh)
     before = [copies(network) for network in networks]
     assert not torch.equal(before[0]["torso.0.weight"], before[1]["torso.0.weight"])
@@ -62,7 +62,7 @@ def test_a_reset_brings_both_networks_to_the_same_fresh_weights() -> None:
             if name not in TORSO:
                 assert torch.equal(parameter, new[name])
     # The fresh network stays as it was, now and when learning goes on.
-    learner.update(batch_of(6))
+    learn(learner, batch_of(6), 6)
     assert all(torch.equal(new[name], now) for name, now in fresh.named_parameters())
     assert not any(parameter.requires_grad for parameter in learner.target.parameters())
 
@@ -78,7 +78,7 @@ def test_without_a_target_network_a_reset_is_made_once() -> None:
 def test_a_reset_forgets_what_the_optimizer_knew_of_renewed_weights_alone() -> None:
     learner = deep_learner(1)
     for update in range(5):
-        learner.update(batch_of(update))
+        learn(learner, batch_of(update), update + 1)
     before = memory_of(learner)
     assert before.keys() == copies(learner.network).keys()
     learner.reset(RESETS, deep_network(9))
@@ -94,10 +94,10 @@ def test_a_reset_forgets_what_the_optimizer_knew_of_renewed_weights_alone() -> N
 def test_the_update_after_a_reset_is_the_first_one_of_what_is_new() -> None:
     learner = deep_learner(1, Adam(learning_rate=1e-2, max_gradient_norm=None))
     for update in range(5):
-        learner.update(batch_of(update))
+        learn(learner, batch_of(update), update + 1)
     learner.reset(RESETS, deep_network(9))
     before = copies(learner.network)
-    learner.update(batch_of(6))
+    learn(learner, batch_of(6), 6)
     for name, parameter in learner.network.named_parameters():
         assert parameter.grad is not None
         # Adam's first step: the step size along each gradient's sign.
@@ -106,20 +106,19 @@ def test_the_update_after_a_reset_is_the_first_one_of_what_is_new() -> None:
         assert is_first == (name not in TORSO), name
     steps = {name: int(slots["step"]) for name, slots in memory_of(learner).items()}
     assert steps == {name: 6 if name in TORSO else 1 for name in before}
-    assert learner.updates == 6
 
 
 @pytest.mark.parametrize("target", [MovingAverage(rate=0.1), HardCopy(period_updates=4)], ids=repr)
 @pytest.mark.parametrize("decay", [0.0, 0.1])
 def test_a_learner_restored_right_after_a_reset_goes_on_bit_for_bit(
-    target: TargetNetwork, decay: float
+    target: TargetUpdate, decay: float
 ) -> None:
     optimizer = Adam(learning_rate=1e-2, weight_decay=decay)
     uninterrupted, resumed = (deep_learner(seed, optimizer, target) for seed in (1, 2))
     for update in range(5):
-        uninterrupted.update(batch_of(update))
+        learn(uninterrupted, batch_of(update), update + 1)
         # What the other one remembers of weights that were renewed must go as well.
-        resumed.update(batch_of(100 + update))
+        learn(resumed, batch_of(100 + update), update + 1)
     uninterrupted.reset(RESETS, deep_network(9))
     take_over(resumed, uninterrupted)
     assert memory_of(resumed).keys() == TORSO
@@ -158,7 +157,7 @@ def test_a_reset_treats_a_transition_model_as_it_treats_the_torso() -> None:
     learner = Learner(predictive_network(1), algorithm, part, rule, CPU)
     fresh = copies(predictive_network(9))
     for update in range(3):
-        learner.update(predictive_batch(update))
+        learn(learner, predictive_batch(update), update + 1)
     memory = memory_of(learner)
     before = [copies(network) for network in (learner.network, learner.target)]
     assert memory.keys() == before[0].keys()

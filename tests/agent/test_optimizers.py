@@ -13,12 +13,14 @@ from qcade.agent.learner import Learner
 from qcade.agent.optimizers import Adam, RAdam
 from qcade.agent.targets import NoTarget
 from qcade.algorithms.dqn import DQN
-from qcade.machine import Hardware
+from qcade.compute.hardware import Hardware
 from qcade.networks.heads import ScalarHead
 from qcade.networks.q_network import QNetwork
 from qcade.networks.streams import Plain
-from qcade.parts import OptimizerPart
+from qcade.parts import OptimizerSpec
 from qcade.types import Batch, Progress
+
+from learners import take_over
 
 CPU = Hardware(torch.device("cpu"), torch.float32, 1)
 
@@ -27,7 +29,7 @@ def parameter(values: list[list[float]] | list[float]) -> nn.Parameter:
     return nn.Parameter(torch.tensor(values))
 
 
-def step(part: OptimizerPart, *pairs: tuple[nn.Parameter, Tensor], times: int = 1) -> None:
+def step(part: OptimizerSpec, *pairs: tuple[nn.Parameter, Tensor], times: int = 1) -> None:
     """Give each parameter its gradient and go so many steps."""
     optimizer = part.build([each for each, _ in pairs])
     for _ in range(times):
@@ -116,7 +118,7 @@ def test_the_sixth_step_of_radam_is_rectified() -> None:
     assert five.item() - six.item() == pytest.approx(expected, rel=1e-3)
 
 
-def learner_of(optimizer: OptimizerPart, seed: int = 1) -> Learner:
+def learner_of(optimizer: OptimizerSpec, seed: int = 1) -> Learner:
     torch.manual_seed(seed)
     head = ScalarHead(Plain(hidden=8).build(8, 3, 1))
     return Learner(QNetwork(nn.Identity(), head), DQN(), optimizer, NoTarget(), CPU)
@@ -137,11 +139,18 @@ def flat(module: nn.Module) -> Tensor:
     return nn.utils.parameters_to_vector(module.parameters()).detach().clone()
 
 
-def step_over_gradient(part: OptimizerPart, progress: Progress | None) -> float:
+def update(learner: Learner, batch: Batch, progress: Progress | None) -> None:
+    """Make one update, with the step size of some point of the run if one is given."""
+    if progress is not None:
+        learner.set_learning_rate(progress)
+    learner.update(batch)
+
+
+def step_over_gradient(part: OptimizerSpec, progress: Progress | None) -> float:
     """How far the first update goes, as a multiple of its gradient: RAdam's step size."""
     learner = learner_of(part)
     before = flat(learner.network)
-    learner.update(batch_of(1), progress=progress)
+    update(learner, batch_of(1), progress)
     gradient = torch.cat(
         [p.grad.flatten() for p in learner.network.parameters() if p.grad is not None]
     )
@@ -180,7 +189,7 @@ def test_adam_steps_as_far_at_the_end_of_the_run_as_at_its_start() -> None:
     ends = []
     for decisions in (0, 1_000):
         learner = learner_of(Adam(learning_rate=0.01))
-        learner.update(batch_of(1), progress=Progress(decisions, total_decisions=1_000))
+        update(learner, batch_of(1), Progress(decisions, total_decisions=1_000))
         ends.append(flat(learner.network))
     assert torch.equal(ends[0], ends[1])
     assert not torch.equal(ends[0], flat(learner_of(Adam()).network))
@@ -191,15 +200,15 @@ def test_the_step_size_of_every_update_is_that_of_its_own_progress() -> None:
     annealed = learner_of(RAdam(learning_rate=0.08, anneals=True))
     constant = learner_of(RAdam(learning_rate=0.02))
     for learner in (annealed, constant):
-        learner.update(batch_of(1), progress=Progress(750, total_decisions=1_000))
+        update(learner, batch_of(1), Progress(750, total_decisions=1_000))
     assert torch.equal(flat(annealed.network), flat(constant.network))
     for learner in (annealed, constant):
-        learner.update(batch_of(2), progress=Progress(500, total_decisions=1_000))
+        update(learner, batch_of(2), Progress(500, total_decisions=1_000))
     # 0.04 instead of 0.02.
     assert not torch.allclose(flat(annealed.network), flat(constant.network))
 
 
-PARTS: list[OptimizerPart] = [
+PARTS: list[OptimizerSpec] = [
     Adam(learning_rate=0.01),
     Adam(learning_rate=0.01, weight_decay=0.1),
     RAdam(learning_rate=0.01),
@@ -208,21 +217,19 @@ PARTS: list[OptimizerPart] = [
 
 
 @pytest.mark.parametrize("part", PARTS, ids=repr)
-def test_a_restored_optimizer_goes_on_bit_for_bit(part: OptimizerPart) -> None:
+def test_a_restored_optimizer_goes_on_bit_for_bit(part: OptimizerSpec) -> None:
     uninterrupted, resumed = learner_of(part, 1), learner_of(part, 2)
 
-    def advance(learner: Learner, update: int) -> None:
-        learner.update(batch_of(update), progress=Progress(update, total_decisions=20))
+    def advance(learner: Learner, number: int) -> None:
+        update(learner, batch_of(number), Progress(number, total_decisions=20))
 
     # Past RAdam's sixth step, so that all of its memory is in use.
-    for update in range(8):
-        advance(uninterrupted, update)
-    tensors = {name: tensor.clone() for name, tensor in uninterrupted.tensors().items()}
-    resumed.network.load_state_dict(uninterrupted.network.state_dict())
-    resumed.restore(tensors, updates=8)
-    for update in range(8, 16):
+    for number in range(8):
+        advance(uninterrupted, number)
+    take_over(resumed, uninterrupted)
+    for number in range(8, 16):
         before = flat(resumed.network)
-        advance(uninterrupted, update)
-        advance(resumed, update)
+        advance(uninterrupted, number)
+        advance(resumed, number)
         assert torch.equal(flat(uninterrupted.network), flat(resumed.network))
         assert not torch.equal(flat(resumed.network), before)

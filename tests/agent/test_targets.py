@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 import torch
 from torch import Tensor, nn
@@ -12,16 +10,18 @@ from qcade.agent.learner import Learner
 from qcade.agent.optimizers import Adam
 from qcade.agent.targets import HardCopy, MovingAverage, NoTarget
 from qcade.algorithms.dqn import DQN
-from qcade.machine import Hardware
+from qcade.compute.hardware import Hardware
 from qcade.networks.heads import ScalarHead
 from qcade.networks.normalization import SpectralConv
 from qcade.networks.q_network import QNetwork
 from qcade.networks.streams import Plain
-from qcade.parts import TargetNetwork
+from qcade.parts import TargetUpdate
 from qcade.types import Batch
 
+from learners import learn, take_over
+
 CPU = Hardware(torch.device("cpu"), torch.float32, 1)
-EVERY: list[TargetNetwork] = [
+EVERY: list[TargetUpdate] = [
     HardCopy(period_updates=1),
     HardCopy(period_updates=3),
     MovingAverage(rate=0.25),
@@ -52,7 +52,7 @@ def numbers(module: nn.Module) -> list[float]:
     return [round(float(tensor), 6) for tensor in module.state_dict().values()]
 
 
-def learner_of(rule: TargetNetwork, seed: int) -> Learner:
+def learner_of(rule: TargetUpdate, seed: int) -> Learner:
     """A learner whose torso has a buffer that changes at every update."""
     torch.manual_seed(seed)
     torso = nn.Sequential(SpectralConv(nn.Conv2d(2, 3, 2)), nn.ReLU())
@@ -77,7 +77,7 @@ def same(one: nn.Module, other: nn.Module) -> bool:
 
 
 @pytest.mark.parametrize("rule", [HardCopy(period_updates=3), MovingAverage(rate=0.25)], ids=repr)
-def test_the_target_is_a_copy_that_shares_nothing_and_learns_nothing(rule: TargetNetwork) -> None:
+def test_the_target_is_a_copy_that_shares_nothing_and_learns_nothing(rule: TargetUpdate) -> None:
     online = Weighted(1.0, 2.0, 3.0)
     target = rule.make(online)
     assert numbers(target) == [1.0, 2.0, 3.0]
@@ -146,7 +146,7 @@ def test_whole_numbers_among_the_buffers_are_copied() -> None:
 
 
 @pytest.mark.parametrize("rule", [NoTarget(), HardCopy(period_updates=1)], ids=repr)
-def test_without_a_target_network_it_is_the_online_network_itself(rule: TargetNetwork) -> None:
+def test_without_a_target_network_it_is_the_online_network_itself(rule: TargetUpdate) -> None:
     online = Weighted(1.0, 2.0, 3.0)
     target = rule.make(online)
     assert target is online
@@ -155,32 +155,20 @@ def test_without_a_target_network_it_is_the_online_network_itself(rule: TargetNe
     assert all(parameter.requires_grad for parameter in online.parameters())
 
 
-def copied(learner: Learner) -> Callable[[Learner], None]:
-    """Save a learner, and return what brings another one to the same state."""
-    weights = {name: tensor.clone() for name, tensor in learner.network.state_dict().items()}
-    tensors = {name: tensor.clone() for name, tensor in learner.tensors().items()}
-    updates = learner.updates
-
-    def into(other: Learner) -> None:
-        other.network.load_state_dict(weights)
-        other.restore(tensors, updates)
-
-    return into
-
-
 @every_rule
-def test_a_restored_learner_goes_on_bit_for_bit_buffers_included(rule: TargetNetwork) -> None:
+def test_a_restored_learner_goes_on_bit_for_bit_buffers_included(rule: TargetUpdate) -> None:
     uninterrupted, resumed = learner_of(rule, 1), learner_of(rule, 2)
     for update in range(4):
-        uninterrupted.update(batch_of(update))
-        resumed.update(batch_of(100 + update))
+        learn(uninterrupted, batch_of(update), update + 1)
+        learn(resumed, batch_of(100 + update), update + 1)
     assert not same(uninterrupted.target, resumed.target)
-    restore = copied(uninterrupted)
-    restore(resumed)
-    assert resumed.updates == 4
+    take_over(resumed, uninterrupted)
     assert same(uninterrupted.target, resumed.target)
     for update in range(4, 12):
-        losses = [each.update(batch_of(update)).per_sample for each in (uninterrupted, resumed)]
+        losses = [
+            learn(each, batch_of(update), update + 1).per_sample
+            for each in (uninterrupted, resumed)
+        ]
         assert torch.equal(losses[0], losses[1])
         assert same(uninterrupted.network, resumed.network)
         assert same(uninterrupted.target, resumed.target)
@@ -190,7 +178,7 @@ def test_a_learners_target_follows_after_every_update() -> None:
     learner = learner_of(MovingAverage(rate=0.25), 1)
     for update in range(5):
         before = [parameter.clone() for parameter in learner.target.parameters()]
-        learner.update(batch_of(update))
+        learn(learner, batch_of(update), update + 1)
         followed = zip(
             before, learner.target.parameters(), learner.network.parameters(), strict=True
         )

@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from qcade.algorithms.c51 import C51
 from qcade.algorithms.dqn import DQN
 from qcade.algorithms.losses import double_q_learning_target, taken
-from qcade.algorithms.losses_quantile import quantile_goals, quantile_huber
+from qcade.algorithms.losses_quantile import quantile_huber, quantile_td_targets
 from qcade.algorithms.qr_dqn import QRDQN
 from qcade.algorithms.returns import peng_returns, watkins_returns
 from qcade.networks.heads import CategoricalHead, QuantileHead, ScalarHead
-from qcade.parts import Algorithm
+from qcade.parts import ReplayAlgorithm
 from qcade.types import Batch, Rollout
 
 jax: Any = pytest.importorskip("jax")
@@ -69,7 +69,7 @@ BATCH_OF_NUMBERS = Batch(NUMBERS[0], A_TM1, R_T, DISCOUNT_T, NUMBERS[1])
 
 
 def ours(
-    algorithm: Algorithm,
+    algorithm: ReplayAlgorithm,
     make_head: Callable[[nn.Module], nn.Module],
     online: Tensor,
     target: Tensor,
@@ -161,7 +161,7 @@ def test_implicit_quantile_q_learning() -> None:
     taus = torch.rand(BATCH, samples, generator=torch.Generator().manual_seed(1))
     selector, following = drawn(12, BATCH, ACTIONS, 5), drawn(13, BATCH, ACTIONS, goal_samples)
     quantiles_t = taken(following, selector.mean(2).argmax(1))
-    goals = quantile_goals(R_T, DISCOUNT_T, quantiles_t)
+    goals = quantile_td_targets(R_T, DISCOUNT_T, quantiles_t)
     loss = quantile_huber(taken(quantiles, A_TM1), taus, goals, 1.0)
     (slopes,) = torch.autograd.grad(loss.sum(), [quantiles])
     reference = theirs(

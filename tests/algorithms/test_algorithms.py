@@ -14,10 +14,10 @@ from qcade.algorithms.munchausen_dqn import MunchausenDQN
 from qcade.algorithms.pqn import PQN
 from qcade.algorithms.tutorial import TutorialDQN
 from qcade.networks.heads import ScalarValues
-from qcade.parts import Algorithm
-from qcade.types import Batch, FloatArray
+from qcade.parts import ReplayAlgorithm
+from qcade.types import Batch, FloatArray, Minibatch
 
-ALGORITHMS: list[Algorithm] = [
+ALGORITHMS: list[ReplayAlgorithm] = [
     DQN(),
     DQN(error="squared"),
     DQN(double=True),
@@ -55,7 +55,7 @@ def batch_of(size: int = BATCH) -> Batch:
 
 
 def by_hand(
-    algorithm: Algorithm, online: LinearQ, target: LinearQ, batch: Batch
+    algorithm: ReplayAlgorithm, online: LinearQ, target: LinearQ, batch: Batch
 ) -> tuple[FloatArray, FloatArray]:
     """Errors [B] and gradient [A, F] of the summed loss, goals held fixed, in plain numpy."""
     w, w_target = online.weight.detach().numpy(), target.weight.detach().numpy()
@@ -74,7 +74,7 @@ def by_hand(
 
 
 def gradients(
-    algorithm: Algorithm, online: LinearQ, target: LinearQ, batch: Batch
+    algorithm: ReplayAlgorithm, online: LinearQ, target: LinearQ, batch: Batch
 ) -> tuple[Tensor, Tensor | None]:
     total = algorithm.loss(online, target, batch, None).per_sample.sum()
     of_online, of_target = torch.autograd.grad(
@@ -86,7 +86,7 @@ def gradients(
 
 @every_algorithm
 def test_gradient_is_the_one_written_by_hand_and_none_reaches_the_target(
-    algorithm: Algorithm,
+    algorithm: ReplayAlgorithm,
 ) -> None:
     online, target, batch = LinearQ(1), LinearQ(2), batch_of()
     of_online, of_target = gradients(algorithm, online, target, batch)
@@ -96,7 +96,9 @@ def test_gradient_is_the_one_written_by_hand_and_none_reaches_the_target(
 
 
 @every_algorithm
-def test_priority_is_the_size_of_the_error_and_carries_no_gradient(algorithm: Algorithm) -> None:
+def test_priority_is_the_size_of_the_error_and_carries_no_gradient(
+    algorithm: ReplayAlgorithm,
+) -> None:
     online, target, batch = LinearQ(1), LinearQ(2), batch_of()
     loss = algorithm.loss(online, target, batch, None)
     errors, _ = by_hand(algorithm, online, target, batch)
@@ -126,7 +128,7 @@ def one_sample(values: list[float]) -> tuple[LinearQ, Batch]:
     ],
     ids=repr,
 )
-def test_an_error_of_two_by_hand(algorithm: Algorithm, expected: float) -> None:
+def test_an_error_of_two_by_hand(algorithm: ReplayAlgorithm, expected: float) -> None:
     network, batch = one_sample([3.0, -2.0, 0.5])
     assert algorithm.loss(network, network, batch, None).per_sample.tolist() == [expected]
 
@@ -162,9 +164,10 @@ def test_munchausen_without_bonus_and_temperature_is_deep_q_learning() -> None:
     assert not torch.allclose(warm.per_sample, expected.per_sample, rtol=0.05)
 
 
-def test_pqn_regresses_to_its_goals_by_hand() -> None:
+def test_pqn_regresses_to_its_returns_by_hand() -> None:
     network, batch = one_sample([3.0, -2.0, 0.5])
-    loss = PQN().loss(network, network, batch, None)
+    minibatch = Minibatch(batch.s_tm1, batch.a_tm1, returns=batch.r_t)
+    loss = PQN().loss(network, minibatch, None)
     assert loss.per_sample.tolist() == [0.5 * 2**2]
     assert loss.priority.tolist() == [2.0]
     total = loss.per_sample.sum()

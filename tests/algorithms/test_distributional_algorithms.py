@@ -18,7 +18,7 @@ from qcade.algorithms.hl_gauss import HLGauss
 from qcade.algorithms.iqn import IQN
 from qcade.algorithms.munchausen_iqn import MunchausenIQN
 from qcade.algorithms.qr_dqn import QRDQN
-from qcade.parts import Algorithm, Streams
+from qcade.parts import ReplayAlgorithm, Streams
 from qcade.types import Batch, DoubleArray, Loss
 
 BATCH, ACTIONS, FEATURES = 8, 3, 4
@@ -46,7 +46,7 @@ class LinearModule(nn.Module):
 class Network(nn.Module):
     """An algorithm's own head on the pixels themselves."""
 
-    def __init__(self, algorithm: Algorithm, seed: int) -> None:
+    def __init__(self, algorithm: ReplayAlgorithm, seed: int) -> None:
         super().__init__()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -77,7 +77,7 @@ def softmax(logits: DoubleArray) -> DoubleArray:
 
 
 def networks(
-    algorithm: Algorithm, generator: torch.Generator | None = None
+    algorithm: ReplayAlgorithm, generator: torch.Generator | None = None
 ) -> tuple[Network, Network, Batch, Loss]:
     online, target, batch = Network(algorithm, 1), Network(algorithm, 2), batch_of()
     with torch.no_grad():
@@ -244,7 +244,7 @@ def test_munchausen_iqn_without_bonus_and_temperature_is_iqn() -> None:
     assert not torch.allclose(warm, expected, rtol=0.05)
 
 
-def gradient_of(algorithm: Algorithm, batch: Batch) -> Tensor:
+def gradient_of(algorithm: ReplayAlgorithm, batch: Batch) -> Tensor:
     online = Network(algorithm, 1)
     total = algorithm.loss(online, Network(algorithm, 2), batch, None).per_sample.sum()
     (gradient,) = torch.autograd.grad(total, [online.get_parameter("head.streams.weight")])
@@ -253,7 +253,7 @@ def gradient_of(algorithm: Algorithm, batch: Batch) -> Tensor:
 
 @pytest.mark.parametrize("algorithm", [C51(LINEAR, atoms=5), HLGauss(LINEAR, bins=5)], ids=repr)
 def test_logits_of_the_action_taken_move_against_each_other_and_others_stay(
-    algorithm: Algorithm,
+    algorithm: ReplayAlgorithm,
 ) -> None:
     # The slope of a logit is what was predicted less the goal: it adds up to 0 over the atoms.
     gradient = gradient_of(algorithm, batch_of())

@@ -16,7 +16,7 @@ from qcade.algorithms.qr_dqn import QRDQN
 from qcade.networks.heads import CategoricalHead, QuantileHead, midpoints
 from qcade.networks.implicit_quantiles import ImplicitQuantileHead, ImplicitQuantileValues
 from qcade.networks.streams import Dueling, Plain
-from qcade.parts import Algorithm, Streams
+from qcade.parts import ReplayAlgorithm, Streams
 
 
 class Reshaped(nn.Module):
@@ -128,13 +128,13 @@ def test_with_a_generator_every_row_draws_its_own_fractions_afresh() -> None:
     assert torch.equal(again, first)
 
 
-ALGORITHMS: list[type[Algorithm]] = [C51, HLGauss, QRDQN, IQN]
+ALGORITHMS: list[type[ReplayAlgorithm]] = [C51, HLGauss, QRDQN, IQN]
 
 
 @pytest.mark.parametrize("streams", [Plain(hidden=64), Dueling(hidden=64)], ids=repr)
 @pytest.mark.parametrize("kind", ALGORITHMS)
 def test_any_streams_fit_any_head_and_values_are_small_at_first_but_differ(
-    kind: type[Algorithm], streams: Streams
+    kind: type[ReplayAlgorithm], streams: Streams
 ) -> None:
     torch.manual_seed(0)
     head = kind(streams=streams).head((16, 2, 2), 3)  # type: ignore[call-arg]
@@ -148,7 +148,9 @@ def test_any_streams_fit_any_head_and_values_are_small_at_first_but_differ(
 
 
 @pytest.mark.parametrize("kind", ALGORITHMS)
-def test_values_are_float32_and_expectations_exact_under_bfloat16(kind: type[Algorithm]) -> None:
+def test_values_are_float32_and_expectations_exact_under_bfloat16(
+    kind: type[ReplayAlgorithm],
+) -> None:
     torch.manual_seed(0)
     head = kind(streams=Plain(hidden=8)).head((6, 1, 1), 3)  # type: ignore[call-arg]
     features = torch.randn(8, 6, generator=torch.Generator().manual_seed(1))

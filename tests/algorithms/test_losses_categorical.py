@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qcade.algorithms.losses_categorical import (
-    categorical_goal,
     categorical_projection,
+    categorical_target,
     cross_entropy,
     divergence,
     evenly_spaced,
@@ -69,7 +69,7 @@ def test_projection_adds_up_what_several_returns_leave_at_an_atom() -> None:
 @pytest.mark.parametrize("discount", [0.0, 1.0])
 def test_no_mass_is_lost_with_the_published_atoms(r: float, discount: float) -> None:
     # A termination with a return of 0 falls exactly on the atom in the middle, and so on.
-    goal = categorical_goal(
+    goal = categorical_target(
         torch.tensor([r]), torch.tensor([discount]), torch.zeros(1, 51), evenly_spaced(-10, 10, 51)
     )
     assert float(goal.double().sum()) == pytest.approx(1.0, abs=1e-6)
@@ -108,7 +108,7 @@ def test_goal_of_a_sure_return_is_a_scalar_goal_spread_over_two_atoms() -> None:
     atoms = evenly_spaced(-10, 10, 51)
     sure = torch.randint(51, (50,), generator=generator)
     logits = torch.where(torch.arange(51) == sure[:, None], 0.0, -200.0)
-    goal = categorical_goal(r_t, discount_t, logits, atoms)
+    goal = categorical_target(r_t, discount_t, logits, atoms)
     expected = (r_t + discount_t * atoms[sure]).clamp(-10, 10)
     torch.testing.assert_close((goal * atoms).sum(1), expected, rtol=1e-4, atol=1e-4)
     assert int((goal > 1e-4).sum(1).max()) == 2
@@ -116,7 +116,7 @@ def test_goal_of_a_sure_return_is_a_scalar_goal_spread_over_two_atoms() -> None:
 
 def test_goal_shifts_and_shrinks_each_row_by_its_own_reward_and_discount() -> None:
     logits = torch.tensor([[0.0, -200.0, -200.0, -200.0], [-200.0, -200.0, -200.0, 0.0]])
-    goal = categorical_goal(torch.tensor([1.0, 0.5]), torch.tensor([1.0, 0.5]), logits, ATOMS)
+    goal = categorical_target(torch.tensor([1.0, 0.5]), torch.tensor([1.0, 0.5]), logits, ATOMS)
     # -1 becomes 1 - 1 = 0, and 2 becomes 0.5 + 1 = 1.5.
     assert goal.tolist() == [[0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 0.5, 0.5]]
 

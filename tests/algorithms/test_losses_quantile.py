@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from qcade.algorithms.losses import huber
-from qcade.algorithms.losses_quantile import absolute_errors, quantile_goals, quantile_huber
+from qcade.algorithms.losses_quantile import absolute_errors, quantile_huber, quantile_td_targets
 
 
 def test_goals_shift_and_shrink_every_quantile() -> None:
-    goals = quantile_goals(
+    goals = quantile_td_targets(
         torch.tensor([1.0, 2.0]), torch.tensor([0.5, 0.0]), torch.tensor([[2.0, 4.0], [1.0, 3.0]])
     )
     assert goals.tolist() == [[2.0, 3.0], [2.0, 2.0]]

@@ -175,7 +175,7 @@ def test_pqn_uses_the_returns_and_the_decay_that_the_recipe_names(
 ) -> None:
     rollout = rollout_of(VALUES, REWARDS, [0.5, 0.5, 0.5], actions=[1, 1, 1])
     rollout.q_values.requires_grad_()
-    goals = PQN(trace_decay=0.25, returns=returns).goals(rollout)  # type: ignore[arg-type]
+    goals = PQN(trace_decay=0.25, returns=returns).compute_returns(rollout)  # type: ignore[arg-type]
     assert goals.shape == (3, 1)
     assert float(goals[1]) == expected
     assert not goals.requires_grad

@@ -21,7 +21,7 @@ from qcade.networks.layers import before_relu
 from qcade.networks.q_network import QNetwork, build_q_network
 from qcade.networks.streams import Dueling, Plain, SharedDueling
 from qcade.networks.torsos.renormalized import Renormalized
-from qcade.parts import Algorithm, Torso
+from qcade.parts import ReplayAlgorithm, Torso
 from qcade.types import Batch, Future, QcadeError
 
 BATCH, ACTIONS, STEPS, PIXELS = 4, 3, 3, 12
@@ -53,8 +53,9 @@ class Remembering(nn.Module):
 
 double_c51 = partial(C51, atoms=7, double=True)
 
-BASES: list[Algorithm] = [
-    DQN(Plain(hidden=8)),
+SIMPLE = DQN(Plain(hidden=8))
+BASES: list[ReplayAlgorithm] = [
+    SIMPLE,
     double_c51(Dueling(hidden=6)),
     double_c51(SharedDueling(hidden=10)),
     double_c51(Dueling(hidden=6, noisy_sigma=0.5)),
@@ -68,7 +69,7 @@ def generator(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def of(base: Algorithm, weight: float = 5.0) -> SelfPredictive:
+def of(base: ReplayAlgorithm, weight: float = 5.0) -> SelfPredictive:
     return SelfPredictive(base, steps=STEPS, weight=weight)
 
 
@@ -77,7 +78,7 @@ def still(algorithm: SelfPredictive) -> SelfPredictive:
     return dataclasses.replace(algorithm, shift_pixels=0, intensity=0.0)
 
 
-def network(algorithm: Algorithm, seed: int) -> QNetwork:
+def network(algorithm: ReplayAlgorithm, seed: int) -> QNetwork:
     built = build_q_network(Renormalized(Tiny()), algorithm, SHAPE, ACTIONS, seed)
     with torch.no_grad():
         # Biases are 0 at first, and would not be missed.
@@ -102,6 +103,14 @@ def batch_of(inside: list[list[bool]] | None = None, seed: int = 1) -> Batch:
         s_t=pictures(BATCH),
         future=Future(actions, pictures(BATCH, STEPS), torch.tensor(inside or everything)),
     )
+
+
+def case_of(
+    base: ReplayAlgorithm, inside: list[list[bool]] | None = None, weight: float = 5.0
+) -> tuple[SelfPredictive, Batch, QNetwork, QNetwork]:
+    """Self-prediction beside a base, with a batch, an online network and a target network."""
+    algorithm = of(base, weight)
+    return algorithm, batch_of(inside), network(algorithm, 1), network(algorithm, 2)
 
 
 def projected(net: QNetwork, maps: Tensor) -> Tensor:
@@ -130,15 +139,10 @@ def distances(online: QNetwork, target: QNetwork, batch: Batch) -> Tensor:
     return torch.stack(rows)
 
 
-def without_future(batch: Batch) -> Batch:
-    return batch._replace(future=None)
-
-
 @every_base
-def test_the_added_loss_is_that_of_predicting_step_by_step(base: Algorithm) -> None:
-    algorithm, batch = of(base, weight=3.0), batch_of()
-    online, target = network(algorithm, 1), network(algorithm, 2)
-    alone = base.loss(online, target, without_future(batch), None)
+def test_the_added_loss_is_that_of_predicting_step_by_step(base: ReplayAlgorithm) -> None:
+    algorithm, batch, online, target = case_of(base, weight=3.0)
+    alone = base.loss(online, target, batch._replace(future=None), None)
     loss = algorithm.loss(online, target, batch, None)
     expected = distances(online, target, batch)
     # Far from 0, and no two steps alike.
@@ -149,7 +153,9 @@ def test_the_added_loss_is_that_of_predicting_step_by_step(base: Algorithm) -> N
 
 @every_base
 @pytest.mark.parametrize("random", [None, 3])
-def test_priority_and_metrics_are_those_of_the_base(base: Algorithm, random: int | None) -> None:
+def test_priority_and_metrics_are_those_of_the_base(
+    base: ReplayAlgorithm, random: int | None
+) -> None:
     algorithm, batch = still(of(base)), batch_of()
     online, target = network(algorithm, 1), network(algorithm, 2)
     unweighted = still(of(base, weight=0.0))
@@ -157,7 +163,7 @@ def test_priority_and_metrics_are_those_of_the_base(base: Algorithm, random: int
     loss = algorithm.loss(online, target, batch, first)
     alone = unweighted.loss(online, target, batch, second)
     if random is None:
-        alone = base.loss(online, target, without_future(batch), None)
+        alone = base.loss(online, target, batch._replace(future=None), None)
     assert torch.equal(loss.priority, alone.priority)
     assert not loss.priority.requires_grad
     for name, value in alone.metrics.items():
@@ -165,8 +171,7 @@ def test_priority_and_metrics_are_those_of_the_base(base: Algorithm, random: int
 
 
 def test_the_record_says_how_well_it_predicts() -> None:
-    algorithm, batch = of(DQN(Plain(hidden=8))), batch_of()
-    online, target = network(algorithm, 1), network(algorithm, 2)
+    algorithm, batch, online, target = case_of(SIMPLE)
     metric = algorithm.loss(online, target, batch, None).metrics["self_prediction"]
     torch.testing.assert_close(metric, distances(online, target, batch).mean().detach())
     assert metric.ndim == 0
@@ -174,20 +179,17 @@ def test_the_record_says_how_well_it_predicts() -> None:
 
 
 def test_steps_outside_the_episode_count_nothing_and_the_mean_is_over_all() -> None:
-    algorithm, batch = of(DQN(Plain(hidden=8))), batch_of(FEWER_AND_FEWER)
-    online, target = network(algorithm, 1), network(algorithm, 2)
-    alone = algorithm.base.loss(online, target, without_future(batch), None)
+    algorithm, batch, online, target = case_of(SIMPLE, FEWER_AND_FEWER)
+    alone = algorithm.base.loss(online, target, batch._replace(future=None), None)
     loss = algorithm.loss(online, target, batch, None)
     each = distances(online, target, batch)
-    expected = torch.stack(
-        [
-            (each[0, 0] + each[0, 1] + each[0, 2]) / 3,
-            (each[1, 0] + each[1, 1]) / 3,
-            each[2, 0] / 3,
-            torch.tensor(0.0),
-        ]
-    )
-    torch.testing.assert_close(loss.per_sample - alone.per_sample, 5.0 * expected)
+    expected = [
+        (each[0, 0] + each[0, 1] + each[0, 2]) / 3,
+        (each[1, 0] + each[1, 1]) / 3,
+        each[2, 0] / 3,
+        torch.tensor(0.0),
+    ]
+    torch.testing.assert_close(loss.per_sample - alone.per_sample, 5.0 * torch.stack(expected))
     assert torch.equal(loss.per_sample[3], alone.per_sample[3])
 
 
@@ -211,7 +213,7 @@ def test_what_is_outside_changes_neither_loss_nor_gradient() -> None:
 
 
 def test_blank_features_are_no_nearer_than_any_and_break_no_gradient() -> None:
-    algorithm, batch = of(DQN(Plain(hidden=8))), batch_of()
+    algorithm, batch = of(SIMPLE), batch_of()
     online = build_q_network(Renormalized(Tiny()), algorithm, SHAPE, ACTIONS, seed=1)
     target = copy.deepcopy(online)
     assert batch.future is not None
@@ -228,8 +230,7 @@ def test_blank_features_are_no_nearer_than_any_and_break_no_gradient() -> None:
 
 
 def test_actions_of_every_step_matter() -> None:
-    algorithm, batch = of(DQN(Plain(hidden=8))), batch_of()
-    online, target = network(algorithm, 1), network(algorithm, 2)
+    algorithm, batch, online, target = case_of(SIMPLE)
     before = algorithm.loss(online, target, batch, None).per_sample
     for k in range(STEPS):
         assert batch.future is not None
@@ -243,12 +244,11 @@ def test_actions_of_every_step_matter() -> None:
 @every_base
 @pytest.mark.parametrize("has_target", [True, False])
 def test_gradients_reach_what_predicts_and_never_what_is_predicted(
-    base: Algorithm, has_target: bool
+    base: ReplayAlgorithm, has_target: bool
 ) -> None:
-    algorithm, batch = of(base), batch_of()
-    online = network(algorithm, 1)
-    target = network(algorithm, 2) if has_target else online
-    alone = base.loss(online, target, without_future(batch), None).per_sample
+    algorithm, batch, online, target = case_of(base)
+    target = target if has_target else online
+    alone = base.loss(online, target, batch._replace(future=None), None).per_sample
     added = (algorithm.loss(online, target, batch, None).per_sample - alone).sum()
     parameters = dict(online.named_parameters())
     gradients = torch.autograd.grad(added, list(parameters.values()), allow_unused=True)
@@ -288,7 +288,7 @@ def test_projections_are_without_noise_where_values_have_it(
 
 def asked_of(random: torch.Generator | None) -> tuple[Batch, list[Tensor], list[Tensor]]:
     """A batch, and the observations that online and target network were asked about."""
-    algorithm, batch = SelfPredictive(DQN(Plain(hidden=8)), STEPS, intensity=0.0), batch_of()
+    algorithm, batch = SelfPredictive(SIMPLE, STEPS, intensity=0.0), batch_of()
     networks = [network(algorithm, seed) for seed in (1, 2)]
     torsos = [Remembering(each.torso) for each in networks]
     remembering = [QNetwork(torsos[i], networks[i].head) for i in range(2)]
@@ -335,8 +335,7 @@ def test_without_a_generator_observations_are_as_they_came() -> None:
 
 
 def test_shift_and_intensity_are_those_of_the_recipe() -> None:
-    algorithm, batch = of(DQN(Plain(hidden=8))), batch_of()
-    online, target = network(algorithm, 1), network(algorithm, 2)
+    algorithm, batch, online, target = case_of(SIMPLE)
 
     def loss(**changes: float) -> Tensor:
         changed = dataclasses.replace(algorithm, **changes)  # type: ignore[arg-type]
@@ -350,11 +349,7 @@ def test_shift_and_intensity_are_those_of_the_recipe() -> None:
 
 
 def test_the_loss_follows_from_the_generators_state_and_nothing_else() -> None:
-    algorithm, batch = (
-        of(double_c51(Plain(hidden=6, noisy_sigma=0.5))),
-        batch_of(),
-    )
-    online, target = network(algorithm, 1), network(algorithm, 2)
+    algorithm, batch, online, target = case_of(double_c51(Plain(hidden=6, noisy_sigma=0.5)))
     draws, untouched = generator(7), torch.get_rng_state()
     first, state = algorithm.loss(online, target, batch, draws).per_sample, draws.get_state()
     second = algorithm.loss(online, target, batch, draws).per_sample
@@ -366,8 +361,7 @@ def test_the_loss_follows_from_the_generators_state_and_nothing_else() -> None:
 
 
 def test_predictions_can_be_learnt() -> None:
-    algorithm, batch = of(DQN(Plain(hidden=16))), batch_of()
-    online, target = network(algorithm, 1), network(algorithm, 2)
+    algorithm, batch, online, target = case_of(DQN(Plain(hidden=16)))
     optimizer = torch.optim.Adam(online.parameters(), lr=1e-2)
     errors = []
     for _ in range(50):
@@ -381,7 +375,7 @@ def test_predictions_can_be_learnt() -> None:
 
 
 @every_base
-def test_actions_are_valued_as_by_the_base_alone(base: Algorithm) -> None:
+def test_actions_are_valued_as_by_the_base_alone(base: ReplayAlgorithm) -> None:
     online = network(of(base), 1)
     alone = QNetwork(online.torso, cast(Any, online.head).base)
     for seed in (None, 3):
@@ -401,5 +395,5 @@ def test_the_ring_is_asked_for_as_many_steps_as_are_predicted() -> None:
 
 
 def test_features_that_are_no_maps_are_refused() -> None:
-    with pytest.raises(QcadeError, match=r"needs feature maps \[C, h, w\].*makes \[7\]"):
+    with pytest.raises(QcadeError, match=r"needs feature maps \[C, h, w\].*returns \[7\]"):
         SelfPredictive(DQN()).head((7,), ACTIONS)

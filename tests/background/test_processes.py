@@ -14,12 +14,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from qcade.background.status import RunState, find_runs, status
-from qcade.runs.checkpoint import list_checkpoints, load_checkpoint
+from qcade.runs.checkpoint import load_checkpoint
 from qcade.runs.lock import hold, holder
 from qcade.runs.progress_file import ProgressFile, starting
+from qcade.runs.reading.checkpoints import list_checkpoints
+from qcade.runs.reading.scores import RecentScores
+from qcade.runs.reading.status import RunState, find_runs, status
 from qcade.runs.stopping import StopRequest, stop_requests
-from qcade.runs.writers import RecentScores
 from qcade.types import QcadeError
 
 from command import TINY_CATCH, Answer, Process, qcade, start_qcade
@@ -99,8 +100,8 @@ def test_runs_are_left_stopped_killed_and_taken_up_again(
     assert states(qcade("runs --json", capsys)) == expected
     answer = qcade("resume --all", capsys)
     assert (answer.code, answer.err) == (0, "")
-    assert "runs/stopped: left as it is, stopped" in answer.out
-    assert "runs/whole: left as it is, finished" in answer.out
+    assert "runs/stopped: left alone, stopped" in answer.out
+    assert "runs/whole: left alone, finished" in answer.out
     assert "runs/killed: resumed as process" in answer.out
     assert states(qcade("runs --json", capsys)) == {**expected, "killed": "running"}
     table = qcade("runs", capsys).out.splitlines()
@@ -116,7 +117,7 @@ def test_runs_are_left_stopped_killed_and_taken_up_again(
     frames = int(saved.name)
     assert qcade(f"resume {stopped} --frames {frames + 80}", capsys).code == 0
     last, _ = load_checkpoint(list_checkpoints(stopped / "checkpoints")[-1])
-    assert last.counters["decisions"] == frames + 80
+    assert last.counters.decisions == frames + 80
 
 
 @posix
@@ -184,14 +185,14 @@ def test_a_run_that_cannot_start_in_the_background_says_why(
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        ("stop run", "run does not run: it crashed at 0 of 6,000 frames"),
+        ("stop run", "run is not running: it crashed at 0 of 6,000 frames"),
         ("stop missing", "there is no run at missing"),
         ("attach .", ". is not a run"),
         ("runs missing", "there is no folder missing"),
         ("resume", "which run?"),
-        ("resume --all --frames 5", "--frames makes one run longer"),
+        ("resume --all --frames 5", "--frames is for one run"),
         ("resume --all --fresh-memory", "--fresh-memory is for one run"),
-        ("stop odd", "total_frames is no whole number"),
+        ("stop odd", "total_frames is not a whole number"),
         ("resume missing --detach", "there is no run at missing"),
         ("train pongg --detach", 'unknown game "pongg"'),
     ],

@@ -7,10 +7,11 @@ import json
 
 import pytest
 
-from qcade.cli_doctor import say_what_it_will_take
-from qcade.machine import available_cores
+from qcade.cli.doctor import say_what_it_will_take
+from qcade.compute.cores import available_cores
 from qcade.recipes import make_recipe
-from qcade.runs.needs import predict_needs
+from qcade.runs.requirements import predict_requirements
+from qcade.training.plan import planned
 
 from command import qcade
 
@@ -37,8 +38,8 @@ def test_json_holds_everything(capsys: pytest.CaptureFixture[str]) -> None:
     assert found["best"] == max(found["updates"], key=lambda u: float(u["updates_per_second"]))
     assert [recipe["recipe"] for recipe in found["recipes"]] == ["catch", "pqn"]
     for recipe in found["recipes"]:
-        needs = predict_needs(make_recipe(recipe["recipe"], "catch"))
-        assert recipe["memory_bytes"] == needs.memory_bytes
+        requirements = predict_requirements(make_recipe(recipe["recipe"], "catch"))
+        assert recipe["memory_bytes"] == requirements.memory_bytes
         assert recipe["hours"] > 0
         assert recipe["costs"]["learning"] > 0
 
@@ -70,10 +71,12 @@ def test_a_measurement_without_time_is_refused(
 
 def test_a_long_run_is_told_what_it_will_take(capsys: pytest.CaptureFixture[str]) -> None:
     recipe = dataclasses.replace(make_recipe("catch", "catch"), total_frames=100_000)
-    say_what_it_will_take(recipe)
-    said = capsys.readouterr().out
-    assert said.startswith("The whole run takes ")
-    needs = predict_needs(recipe)
-    assert f"{needs.memory_bytes / 1e9:,.1f} GB of memory" in said
-    say_what_it_will_take(dataclasses.replace(recipe, total_frames=99_999))
-    assert capsys.readouterr().out == ""
+    requirements = predict_requirements(recipe)
+    with planned(recipe, requirements.storage) as plan:
+        say_what_it_will_take(plan, requirements)
+        said = capsys.readouterr().out
+        assert said.startswith("The whole run takes ")
+        assert f"{requirements.memory_bytes / 1e9:,.1f} GB of memory" in said
+        short = dataclasses.replace(recipe, total_frames=99_999)
+        say_what_it_will_take(dataclasses.replace(plan, recipe=short), requirements)
+        assert capsys.readouterr().out == ""

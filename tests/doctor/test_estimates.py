@@ -7,9 +7,13 @@ import dataclasses
 import pytest
 import torch
 
+from qcade.compute.hardware import Hardware, torch_threads
+from qcade.doctor import counting, measuring
 from qcade.doctor.estimates import (
     Costs,
+    Estimate,
     are_apart,
+    enough_emulators,
     estimate,
     learning_seconds,
     measure_costs,
@@ -18,15 +22,22 @@ from qcade.doctor.estimates import (
     seconds_per_decision,
 )
 from qcade.doctor.examination import hardware_of
-from qcade.doctor.measuring import UpdateTimes, thread_counts
+from qcade.doctor.measuring import UpdateTimes, measure_emulators, opened, thread_counts
+from qcade.doctor.noise import NoiseEnvironments
 from qcade.doctor.report import remarks, sentence, shares, time_of
-from qcade.machine import Hardware, torch_threads
+from qcade.events import Advanced
+from qcade.recipe import Recipe
 from qcade.recipes import make_recipe
 from qcade.recipes.bbf import bbf
 from qcade.recipes.dqn import dqn
 from qcade.recipes.pqn import pqn
 from qcade.recipes.sprint import sprint
-from qcade.runs.needs import predict_needs
+from qcade.runs.requirements import predict_requirements
+from qcade.training.loop import run
+from qcade.training.plan import TrainingPlan, build_training, planned
+from qcade.types import TimeStep
+
+from small_training import assert_equal, everything, small_recipe
 
 HARDWARE = Hardware(torch.device("cpu"), torch.float32, 2)
 ADDED_UP = Costs(
@@ -38,6 +49,11 @@ ADDED_UP = Costs(
     multiply_adds=1_000_000_000,
 )
 OVERLAPPING = dataclasses.replace(ADDED_UP, overlaps=True)
+
+
+def estimated(recipe: Recipe, costs: Costs) -> Estimate:
+    """What a run on two cores will take."""
+    return estimate(recipe, HARDWARE, costs, predict_requirements(recipe))
 
 
 def test_on_a_processor_the_parts_add_up() -> None:
@@ -104,12 +120,16 @@ def test_updates_are_shared_out_among_decisions() -> None:
 @pytest.mark.parametrize("name", ["dqn", "bbf", "pqn"])
 def test_memory_and_disk_are_those_that_a_run_is_refused_by(name: str) -> None:
     recipe = make_recipe(name, "pong")
-    found, needs = estimate(recipe, HARDWARE, ADDED_UP), predict_needs(recipe)
-    assert (found.memory_bytes, found.disk_bytes) == (needs.memory_bytes, needs.disk_bytes)
+    requirements = predict_requirements(recipe)
+    found = estimate(recipe, HARDWARE, ADDED_UP, requirements)
+    assert (found.memory_bytes, found.disk_bytes) == (
+        requirements.memory_bytes,
+        requirements.disk_bytes,
+    )
 
 
 def test_an_estimate_says_what_it_is_of() -> None:
-    found = estimate(dqn("pong"), HARDWARE, ADDED_UP)
+    found = estimated(dqn("pong"), ADDED_UP)
     assert (found.recipe, found.game, found.environments) == ("dqn", "pong", 8)
     assert (found.threads, found.precision, found.total_frames) == (2, "float32", 10_000_000)
     assert found.hours == pytest.approx(19_900 / 3_600)
@@ -131,33 +151,121 @@ def test_an_estimate_says_what_it_is_of() -> None:
     ],
 )
 def test_times_for_people(hours: float, updates: int, words: str) -> None:
-    found = estimate(dqn("pong"), HARDWARE, dataclasses.replace(ADDED_UP, measured_updates=updates))
+    found = estimated(dqn("pong"), dataclasses.replace(ADDED_UP, measured_updates=updates))
     assert time_of(dataclasses.replace(found, hours=hours)) == words
 
 
 def test_an_update_too_heavy_to_measure_is_worked_out() -> None:
     recipe = bbf("pong")
-    costs = measure_costs(recipe, HARDWARE, 6, 100.0, 1.0, seconds_a_multiply_add=1e-9)
+    costs = measure_costs(
+        recipe,
+        HARDWARE,
+        6,
+        NoiseEnvironments(1, 84, 84, 6),
+        1,
+        100.0,
+        1.0,
+        seconds_per_multiply_add=1e-9,
+    )
     assert costs.measured_updates == 0
     assert costs.multiply_adds > 10**10
     assert costs.learning == pytest.approx(2 * costs.multiply_adds * 1e-9)
     assert costs.emulating == pytest.approx(0.01)
-    found = estimate(recipe, HARDWARE, costs)
+    found = estimated(recipe, costs)
     assert time_of(found).startswith("about ")
     assert "billion multiply-adds" in sentence(found)
 
 
-@pytest.mark.parametrize("name", ["catch", "pqn"])
+def measured(plan: TrainingPlan) -> Estimate:
+    return quick_estimate(plan, predict_requirements(plan.recipe), seconds=0.05)
+
+
+# Alone, alone, and with emulators that play beside the updates.
+@pytest.mark.parametrize("name", ["catch", "pqn", "sprint"])
 def test_measuring_changes_nothing_for_what_follows(name: str) -> None:
     torch.manual_seed(5)
     expected = torch.rand(3)
-    with torch_threads(2):
+    with torch_threads(2), planned(make_recipe(name, "catch")) as plan:
         torch.manual_seed(5)
-        found = quick_estimate(make_recipe(name, "catch"), seconds=0.05)
+        found = measured(plan)
         assert torch.get_num_threads() == 2
         assert torch.equal(torch.rand(3), expected)
     assert found.costs.measured_updates >= 1
     assert min(found.costs.learning, found.costs.acting, found.costs.emulating, found.hours) > 0
+
+
+# The torso of btr has buffers that change at every forward for learning.
+@pytest.mark.parametrize("name", ["catch", "pqn", "btr"])
+def test_the_network_of_a_plan_is_as_it_was_after_it_was_measured(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with planned(make_recipe(name, "catch")) as plan:
+        before = {key: value.clone() for key, value in plan.network.state_dict().items()}
+        assert any("singular" in key for key in before) is (name == "btr")
+        # It is measured itself, and no other one in its place.
+        monkeypatch.setattr(measuring, "network_of", None)
+        monkeypatch.setattr(counting, "build_q_network", None)
+        measured(plan)
+        after = plan.network.state_dict()
+        assert after.keys() == before.keys()
+        assert all(torch.equal(after[key], before[key]) for key in before)
+        for parameter in plan.network.parameters():
+            assert parameter.requires_grad
+            assert parameter.grad is None
+
+
+def after_a_few_rows(plan: TrainingPlan) -> dict[str, torch.Tensor]:
+    """All tensors of a checkpoint of a run that has made some updates."""
+    training = build_training(plan)
+    for event in run(training):
+        if isinstance(event, Advanced) and event.updates >= 3:
+            break
+    return everything(training)
+
+
+@pytest.mark.parametrize("name", ["dqn", "btr", "sprint"])
+def test_a_run_that_was_measured_is_the_run_that_was_not(name: str) -> None:
+    recipe = small_recipe(name)
+    with planned(recipe) as plan, planned(recipe) as other:
+        measured(plan)
+        assert_equal(after_a_few_rows(plan), after_a_few_rows(other))
+
+
+class Watched(NoiseEnvironments):
+    """Environments that tell when they were reset and closed."""
+
+    told: list[str]
+
+    def reset(self) -> TimeStep:
+        self.told = ["reset"]
+        return super().reset()
+
+    def close(self) -> None:
+        self.told.append("close")
+
+
+def test_environments_are_opened_for_as_long_as_they_are_measured(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    watched = Watched(3, 2, 2, 4)
+    monkeypatch.setattr(measuring, "open_game", lambda *_: watched)
+
+    def fail() -> None:
+        with opened(dqn("pong").game, 3, threads=1) as environments:
+            assert measure_emulators(environments, 3, seconds=0.0) > 0
+            assert watched.told == ["reset"]
+            raise ValueError("failed")
+
+    with pytest.raises(ValueError, match="failed"):
+        fail()
+    assert watched.told == ["reset", "close"]
+
+
+def test_of_very_many_emulators_only_some_are_opened() -> None:
+    few = dataclasses.replace(dqn("pong"), environments=5)
+    many = dataclasses.replace(dqn("pong"), environments=1_000)
+    assert [enough_emulators(few, threads) for threads in (1, 8)] == [5, 5]
+    assert [enough_emulators(many, threads) for threads in (1, 4, 8)] == [8, 8, 16]
 
 
 def test_threads_are_given_back_after_a_failure() -> None:
@@ -182,10 +290,10 @@ def test_thread_counts_are_powers_of_two_up_to_all_cores() -> None:
 
 def test_a_memory_that_does_not_fit_is_remarked_upon() -> None:
     recipe = dqn("pong")
-    fitting = estimate(dataclasses.replace(recipe, total_frames=1_000), HARDWARE, ADDED_UP)
+    fitting = estimated(dataclasses.replace(recipe, total_frames=1_000), ADDED_UP)
     replay = dataclasses.replace(recipe.replay, capacity=10**12)
     endless = dataclasses.replace(recipe, total_frames=10**13, replay=replay)
-    too_large = estimate(endless, HARDWARE, ADDED_UP)
+    too_large = estimated(endless, ADDED_UP)
     assert (fitting.fits_memory, too_large.fits_memory) == (True, False)
     disk = max(fitting.disk_bytes, too_large.disk_bytes)
     assert remarks(fitting, disk) == ""

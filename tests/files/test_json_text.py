@@ -59,7 +59,7 @@ def test_every_encoding_of_unicode_is_read(encoding: str, data: JSON) -> None:
         (b'{"a":' * 51 + b"1" + b"}" * 51, "nested deeper than 50"),
         # Slips of the pen.
         (b'{\n "a": 1,\n}', "comma"),
-        (b"[1, 2, ]", "is one too many"),
+        (b"[1, 2, ]", "must be removed"),
         (b'{\n "a": 1\n "b"}', "line 3, column 2: a comma, or the closing bracket"),
         (b"{'a': 1}", "column 2: a name in double quotes"),
         (b'{"a" 1}', "column 6: a colon is expected"),
@@ -68,7 +68,7 @@ def test_every_encoding_of_unicode_is_read(encoding: str, data: JSON) -> None:
         (b'{"a": tru}', "column 7: a value is expected"),
         (b'{"a": "b', "no closing quotation mark"),
         (b'{"a": "b\n"}', "line break or control character"),
-        (b'{"a": "C:\\games"}', "a backslash that means nothing"),
+        (b'{"a": "C:\\games"}', "an unknown escape sequence"),
         (b'{"a": "\\u12"}', "four hexadecimal digits"),
         (b"{} {}", "column 4: the JSON ends before this"),
         (b"# a comment\n{}", "line 1, column 1: a value is expected"),

@@ -190,7 +190,7 @@ def test_a_folder_of_roms_that_the_environment_names_is_used_in_silence(
     with pytest.raises(QcadeError, match=r"no pong.bin in .*ALE_ROMS_DIR"):
         Atari("pong").protocol()
     shutil.copy(breakout, tmp_path / "pong.bin")
-    with pytest.raises(QcadeError, match=r"not the ROM of pong but that of breakout"):
+    with pytest.raises(QcadeError, match=r"is the ROM of breakout, not of pong"):
         Atari("pong").protocol()
     (tmp_path / "pong.bin").unlink()
     shutil.copy(pong, tmp_path / "pong.bin")

@@ -12,13 +12,22 @@ from qcade.games.catch import Catch, CatchEnvironments
 from qcade.games.gymnasium import GymnasiumGame
 from qcade.games.opening import open_game, try_out
 from qcade.games.seeds import environment_seeds
-from qcade.parts import Environments
+from qcade.parts import Environments, Game
 from qcade.types import EnvironmentFailed, IntArray, QcadeError, TimeStep
 
 
 def game(fault: str, env_id: str = "odd_environments:Odd-v0", at: int = 1) -> GymnasiumGame:
     arguments = (f"fault={fault}", f"at={at}") if env_id.endswith(":Odd-v0") else ()
     return GymnasiumGame(env_id, 8, 8, arguments=arguments)
+
+
+def play_once(game: Game) -> None:
+    """Open a game, make a decision, and close it."""
+    environments = open_game(game, 1, 0, 1)
+    try:
+        try_out(environments, 1)
+    finally:
+        environments.close()
 
 
 @pytest.mark.parametrize(
@@ -48,9 +57,9 @@ def test_what_an_environment_gives_is_named_with_what_is_needed(
     fault: str, given: str, needed: str
 ) -> None:
     with pytest.raises(EnvironmentFailed) as failure:
-        try_out(game(fault))
+        play_once(game(fault))
     sentence = str(failure.value)
-    assert sentence.startswith("odd_environments:Odd-v0 does not keep to Gymnasium's interface")
+    assert sentence.startswith("odd_environments:Odd-v0 does not follow Gymnasium's interface")
     assert failure.match(given)
     assert failure.match(needed)
     assert "\n" not in sentence
@@ -65,7 +74,7 @@ def test_what_an_environment_gives_is_named_with_what_is_needed(
 )
 def test_a_reset_of_an_older_interface_is_named(env_id: str, sentence: str) -> None:
     with pytest.raises(EnvironmentFailed, match=sentence):
-        try_out(game("", env_id))
+        play_once(game("", env_id))
 
 
 def test_four_values_inside_a_time_limit_are_recognised_too() -> None:
@@ -76,7 +85,7 @@ def test_four_values_inside_a_time_limit_are_recognised_too() -> None:
 
     gymnasium.register("Limited-v0", "odd_environments:Odd", max_episode_steps=9)
     with pytest.raises(EnvironmentFailed, match="needed: step"):
-        try_out(GymnasiumGame("Limited-v0", 8, 8, arguments=limited.arguments))
+        play_once(GymnasiumGame("Limited-v0", 8, 8, arguments=limited.arguments))
     del gymnasium.registry["Limited-v0"]
 
 
@@ -94,7 +103,7 @@ def test_four_values_inside_a_time_limit_are_recognised_too() -> None:
 )
 def test_whatever_is_raised_is_one_kind_of_error(fault: str, sentence: str) -> None:
     with pytest.raises(EnvironmentFailed, match=sentence) as failure:
-        try_out(game(fault))
+        play_once(game(fault))
     assert failure.value.__cause__ is not None
     assert failure.value.exit_code == 1
 
@@ -193,7 +202,7 @@ class Spoilt(CatchEnvironments):
 )
 def test_rows_of_a_game_of_ones_own_are_checked(fault: str, sentence: str) -> None:
     with pytest.raises(EnvironmentFailed, match=sentence):
-        try_out(OwnGame(fault=fault))
+        play_once(OwnGame(fault=fault))
 
 
 def test_what_send_raises_comes_when_the_updates_are_made() -> None:

@@ -200,9 +200,9 @@ def test_own_limit_replaces_the_registered_one() -> None:
 
 
 def test_unplayable_environments_say_why() -> None:
-    with pytest.raises(QcadeError, match=r"Stacked-v0 shows .*\(4, 8, 6\)"):
+    with pytest.raises(QcadeError, match=r"Stacked-v0 has the observation space .*\(4, 8, 6\)"):
         GymnasiumGame("Stacked-v0").open(1, 0)
-    with pytest.raises(QcadeError, match=r"Steered-v0 has the actions Box"):
+    with pytest.raises(QcadeError, match=r"Steered-v0 has the action space Box"):
         GymnasiumGame("Steered-v0").open(1, 0)
     with pytest.raises(QcadeError, match=r"did you mean .*Counter-v0"):
         GymnasiumGame("Countr-v0").open(1, 0)
@@ -223,7 +223,7 @@ def test_slugs_and_film() -> None:
     environments.recv()
     assert int(environments.picture().max()) == 21
     environments.close()
-    with pytest.raises(QcadeError, match="cannot be played again"):
+    with pytest.raises(QcadeError, match="cannot be recreated"):
         game.film(0, [0, 1, 1])
 
 

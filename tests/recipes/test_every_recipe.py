@@ -12,7 +12,7 @@ import pytest
 import qcade
 from qcade.recipe import OnPolicyRecipe
 from qcade.recipes import make_recipe, recipe_names
-from qcade.runs.checkpoint import list_checkpoints
+from qcade.runs.reading.checkpoints import list_checkpoints
 
 from command import metrics_without_time
 from command import qcade as command

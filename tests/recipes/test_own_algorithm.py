@@ -13,8 +13,9 @@ import pytest
 import torch
 
 from qcade.algorithms.losses import q_learning_target
+from qcade.parts import ReplayAlgorithm
 from qcade.recipes import find_recipe
-from qcade.runs.checkpoint import list_checkpoints
+from qcade.runs.reading.checkpoints import list_checkpoints
 from qcade.types import Batch
 
 from command import qcade
@@ -65,6 +66,7 @@ def test_one_file_is_enough_to_train_resume_and_evaluate(
 def test_it_is_q_learning_where_mellowmax_is_the_maximum(module: Path) -> None:
     recipe = find_recipe("mellowmax:mellowmax")("catch")
     algorithm = type(recipe.algorithm)(omega=1e4)  # type: ignore[call-arg]
+    assert isinstance(algorithm, ReplayAlgorithm)
 
     def network(values: torch.Tensor):  # type: ignore[no-untyped-def]
         return lambda observations, generator: type("Values", (), {"q_values": values})

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from qcade.recipe_json import flatten, to_json
+from qcade.recipe.as_json import flatten, to_json
 from qcade.recipes import make_recipe
 
 FIGURES: dict[str, dict[str, Any]] = {

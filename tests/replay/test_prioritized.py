@@ -23,6 +23,7 @@ from memories import (
     memory_of,
     one_episode,
     pairs,
+    sampled,
     sampler_of,
     teach,
     weights_in,
@@ -40,7 +41,7 @@ def test_large_batches_hold_each_transition_as_often_as_its_priority_says(
     sampler = sampler_of(memory, Prioritized(exponent, smallest_priority=1e-12))
     teach(sampler, memory, priorities)
     draws = 20_000
-    counts = Counter(pairs(sampler.sample(memory.ring, draws, 1, START)))
+    counts = Counter(pairs(sampled(sampler, memory.ring, draws, 1, START)))
     weights = np.array(priorities) ** exponent
     expected = draws * weights / weights.sum()
     # Each owns so many of the equal parts, all but the two that it may share with its neighbours.
@@ -56,7 +57,7 @@ def test_draws_of_single_transitions_are_as_likely_as_their_priorities_say() -> 
     sampler = sampler_of(memory, Prioritized(1.0))
     teach(sampler, memory, priorities)
     draws = 3_000
-    counts = Counter(pairs(sampler.sample(memory.ring, 1, 1, START))[0] for _ in range(draws))
+    counts = Counter(pairs(sampled(sampler, memory.ring, 1, 1, START))[0] for _ in range(draws))
     expected = draws * np.array(priorities) / np.sum(priorities)
     chi_square = sum(
         (counts[start] - wanted) ** 2 / wanted
@@ -71,7 +72,7 @@ def test_draws_of_single_transitions_are_as_likely_as_their_priorities_say() -> 
 def test_a_batch_has_one_draw_from_each_equal_part_of_the_priorities() -> None:
     memory = one_episode(64)
     sampler = sampler_of(memory)
-    batches = [sampler.sample(memory.ring, 64, 1, START).row.tolist() for _ in range(5)]
+    batches = [sampled(sampler, memory.ring, 64, 1, START).row.tolist() for _ in range(5)]
     # All are new and alike, so each part is one transition.
     assert batches == [list(range(64))] * 5
 
@@ -79,7 +80,7 @@ def test_a_batch_has_one_draw_from_each_equal_part_of_the_priorities() -> None:
 def test_where_in_its_part_a_draw_falls_is_random() -> None:
     memory = one_episode(64)
     sampler = sampler_of(memory)
-    rows = [sampler.sample(memory.ring, 4, 1, START).row.tolist() for _ in range(400)]
+    rows = [sampled(sampler, memory.ring, 4, 1, START).row.tolist() for _ in range(400)]
     for part, seen in enumerate(zip(*rows, strict=True)):
         assert set(seen) == set(range(16 * part, 16 * part + 16))
 
@@ -98,7 +99,7 @@ def test_importance_weights_by_hand(progress: Progress, expected: list[float]) -
     sampler = sampler_of(memory)
     # Odds of 1, 2 and 4: weights are 1, 2**-beta and 4**-beta, beta being 0.4, 0.7 and 1.
     teach(sampler, memory, [1.0, 4.0, 16.0])
-    drawn = sampler.sample(memory.ring, 7, 1, progress)
+    drawn = sampled(sampler, memory.ring, 7, 1, progress)
     assert drawn.row.tolist() == [0, 1, 1, 2, 2, 2, 2]
     assert drawn.importance is not None
     assert drawn.importance.dtype == torch.float32
@@ -109,7 +110,7 @@ def test_the_largest_importance_weight_of_a_batch_is_one_whatever_is_outside_it(
     memory = one_episode(3)
     sampler = sampler_of(memory)
     teach(sampler, memory, [1e-9, 4.0, 16.0])
-    drawn = sampler.sample(memory.ring, 6, 1, END)
+    drawn = sampled(sampler, memory.ring, 6, 1, END)
     assert drawn.row.tolist() == [1, 1, 2, 2, 2, 2]
     assert drawn.importance is not None
     assert drawn.importance.tolist() == [1.0, 1.0, 0.5, 0.5, 0.5, 0.5]
@@ -120,7 +121,7 @@ def test_importance_weights_undo_the_bias_at_the_end() -> None:
     sampler = sampler_of(memory, Prioritized(exponent=1.0, smallest_priority=1e-12))
     priorities = [1.0, 2.0, 3.0, 5.0, 9.0]
     teach(sampler, memory, priorities)
-    drawn = sampler.sample(memory.ring, 20, 1, END)
+    drawn = sampled(sampler, memory.ring, 20, 1, END)
     assert drawn.importance is not None
     importance = dict(zip(drawn.row.tolist(), drawn.importance.tolist(), strict=True))
     numbers = [10.0, -3.0, 7.5, 100.0, 0.25]
@@ -135,13 +136,13 @@ def test_new_transitions_have_the_largest_priority_that_ever_was() -> None:
     memory = one_episode(3)
     memory.rows = memory.ring.rows = 4
     sampler = sampler_of(memory, Prioritized(0.5, smallest_priority=0.25))
-    sampler.sample(memory.ring, 1, 1, START)
+    sampled(sampler, memory.ring, 1, 1, START)
     assert weights_in(sampler)[:, 0].tolist() == [1.0, 1.0, 1.0, 0.0]
-    sampler.learned(drawn_at([(1, 0)]), torch.tensor([8.75]))
-    sampler.learned(drawn_at([(1, 0), (2, 0)]), torch.tensor([2.0, 0.0]))
+    sampler.update_priorities(drawn_at([(1, 0)]), torch.tensor([8.75]))
+    sampler.update_priorities(drawn_at([(1, 0), (2, 0)]), torch.tensor([2.0, 0.0]))
     assert weights_in(sampler)[:, 0].tolist() == [1.0, 1.5, 0.5, 0.0]
     memory.append([False])
-    sampler.sample(memory.ring, 1, 1, START)
+    sampled(sampler, memory.ring, 1, 1, START)
     # Row 4 took the place of row 0; the stack of row 1 now lacks a frame.
     assert weights_in(sampler)[:, 0].tolist() == [0.0, 0.0, 0.5, 3.0]
 
@@ -153,7 +154,9 @@ def test_of_a_transition_drawn_more_than_once_the_largest_priority_counts(
     memory = one_episode(3)
     sampler = sampler_of(memory)
     teach(sampler, memory, [100.0, 100.0, 100.0])
-    sampler.learned(drawn_at([(1, 0), (1, 0), (2, 0), (1, 0)]), torch.tensor([*priorities, 1.0]))
+    sampler.update_priorities(
+        drawn_at([(1, 0), (1, 0), (2, 0), (1, 0)]), torch.tensor([*priorities, 1.0])
+    )
     weights = [10.0, max(priorities[:2]) ** 0.5, priorities[2] ** 0.5, 0.0]
     assert weights_in(sampler)[:, 0].tolist() == pytest.approx(weights)
 
@@ -206,7 +209,7 @@ def test_weights_are_those_of_a_plain_dictionary_at_every_moment(
         starts = memory.starts(n_step)
         if not event or not starts:
             continue
-        drawn = sampler.sample(memory.ring, 5, n_step, MIDDLE)
+        drawn = sampled(sampler, memory.ring, 5, n_step, MIDDLE)
         naive = {start: naive.get(start, largest**0.7) for start in starts}
 
         weights = np.zeros((rows, environments))
@@ -221,7 +224,7 @@ def test_weights_are_those_of_a_plain_dictionary_at_every_moment(
         if event == "learn":
             # As if a noisy network had judged each time anew.
             priority = torch.from_numpy(chance.gamma(0.5, size=5).astype(np.float32) * 4)
-            sampler.learned(drawn, priority)
+            sampler.update_priorities(drawn, priority)
             given: dict[tuple[int, int], float] = {}
             for place, value in zip(pairs(drawn), priority.tolist(), strict=True):
                 given[place] = max(given.get(place, 0.0), value + 0.01)
@@ -236,14 +239,14 @@ def test_a_memory_without_transitions_is_an_error() -> None:
         sampler = sampler_of(memory)
         for _ in range(2):
             with pytest.raises(RuntimeError, match="no transition"):
-                sampler.sample(memory.ring, 4, 3, START)
+                sampled(sampler, memory.ring, 4, 3, START)
     memory.append([True, False, True])
     memory.append([True, True, True])
-    assert pairs(sampler.sample(memory.ring, 2, 1, START)) == [(9, 1), (9, 1)]
+    assert pairs(sampled(sampler, memory.ring, 2, 1, START)) == [(9, 1), (9, 1)]
 
 
 def test_sampling_leaves_the_global_generator_alone() -> None:
     before = torch.get_rng_state()
     memory = memory_of(20, 30)
-    sampler_of(memory).sample(memory.ring, 16, 1, START)
+    sampled(sampler_of(memory), memory.ring, 16, 1, START)
     assert torch.equal(before, torch.get_rng_state())

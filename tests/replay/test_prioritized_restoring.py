@@ -15,6 +15,7 @@ from memories import (
     drawn_at,
     memory_of,
     one_episode,
+    sampled,
     sampler_of,
     teach,
     weights_in,
@@ -31,12 +32,12 @@ def test_a_restored_sampler_goes_on_bit_by_bit(refilled: bool) -> None:
         for update in range(40):
             if update % 3 == 0:
                 memory.append([update % 5 == 0, False, update % 2 == 0])
-            batches = [s.sample(memory.ring, 16, 3, MIDDLE) for s in samplers]
+            batches = [sampled(s, memory.ring, 16, 3, MIDDLE) for s in samplers]
             for part in zip(*batches, strict=True):
                 assert all(torch.equal(part[0], other) for other in part[1:])
             priority = torch.rand(16, generator=chance) * 3
             for one, batch in zip(samplers, batches, strict=True):
-                one.learned(batch, priority)
+                one.update_priorities(batch, priority)
 
     play_and_learn(sampler)
     saved = {name: part.clone() for name, part in sampler.tensors().items()}
@@ -58,7 +59,7 @@ def test_from_a_memory_of_another_shape_all_transitions_enter_at_the_largest_pri
         narrow.append([row % 5 == 0])
     resumed = sampler_of(narrow, seed=99)
     resumed.restore(sampler.tensors())
-    resumed.sample(narrow.ring, 1, 1, START)
+    sampled(resumed, narrow.ring, 1, 1, START)
     weights = torch.zeros(60, 1, dtype=torch.float64)
     weights[[row for row, _ in narrow.starts(1)]] = 3.0
     torch.testing.assert_close(weights_in(resumed), weights)
@@ -74,7 +75,7 @@ def test_a_memory_of_another_length_keeps_the_priorities_of_the_rows_in_both(row
     teach(sampler, memory, [1.0 + place for place in range(len(starts))])
     resumed = sampler_of(other, seed=99)
     resumed.restore(sampler.tensors())
-    resumed.sample(other.ring, 1, 1, START)
+    sampled(resumed, other.ring, 1, 1, START)
     before, after = weights_in(sampler), weights_in(resumed)
     assert after.count_nonzero() == len(other.starts(1)) > 6
     for row, environment in other.starts(1):
@@ -85,11 +86,11 @@ def test_a_memory_of_another_length_keeps_the_priorities_of_the_rows_in_both(row
 def test_after_a_uniform_sampler_all_transitions_are_alike_and_the_randomness_goes_on() -> None:
     memory = one_episode(9)
     uniform = UniformSampler(seed=4)
-    uniform.sample(memory.ring, 8, 1, START)
+    sampled(uniform, memory.ring, 8, 1, START)
     resumed = sampler_of(memory, seed=99)
     teach(resumed, memory, [float(i) for i in range(9)])
     resumed.restore(uniform.tensors())
-    resumed.sample(memory.ring, 1, 1, START)
+    sampled(resumed, memory.ring, 1, 1, START)
     assert weights_in(resumed)[:, 0].tolist() == [1.0] * 9 + [0.0]
     back = UniformSampler(seed=0)
     back.restore(resumed.tensors())
@@ -100,7 +101,7 @@ def test_a_ring_that_stands_earlier_than_what_was_known_is_taken_as_new() -> Non
     memory = one_episode(30)
     sampler = sampler_of(memory)
     teach(sampler, memory, [1.0] * 30)
-    sampler.learned(drawn_at([(3, 0), (12, 0)]), torch.tensor([16.0, 0.0]))
+    sampler.update_priorities(drawn_at([(3, 0), (12, 0)]), torch.tensor([16.0, 0.0]))
     shorter = one_episode(10)
-    drawn = sampler.sample(shorter.ring, 10, 1, START)
+    drawn = sampled(sampler, shorter.ring, 10, 1, START)
     assert drawn.row.tolist() == list(range(10))

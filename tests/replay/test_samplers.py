@@ -10,7 +10,9 @@ import torch
 
 from qcade.replay.frames import FrameRing
 from qcade.replay.samplers import Uniform, UniformSampler
-from qcade.types import BoolArray, Drawn, Progress, TimeStep
+from qcade.types import BoolArray, Progress, Sample, TimeStep
+
+from memories import sampled
 
 ENVIRONMENTS, STACK = 3, 2
 PROGRESS = Progress(1, 2)
@@ -39,7 +41,7 @@ def ring_with(flags: BoolArray, ring_rows: int) -> FrameRing:
     return ring
 
 
-def pairs(drawn: Drawn) -> list[tuple[int, int]]:
+def pairs(drawn: Sample) -> list[tuple[int, int]]:
     return list(zip(drawn.row.tolist(), drawn.environment.tolist(), strict=True))
 
 
@@ -58,7 +60,7 @@ def test_draws_are_uniform_over_exactly_the_valid_starts(ring_rows: int, n_step:
     }
     sampler = UniformSampler(seed=7)
     draws = 40_000
-    counts = Counter(pairs(sampler.sample(ring, draws, n_step, PROGRESS)))
+    counts = Counter(pairs(sampled(sampler, ring, draws, n_step, PROGRESS)))
     assert counts.keys() == valid
     each = draws / len(valid)
     chi_square = sum((count - each) ** 2 / each for count in counts.values())
@@ -72,7 +74,7 @@ def test_small_batches_hold_no_refused_start_either() -> None:
     ring = ring_with(flags, 40)
     sampler = UniformSampler(seed=1)
     for _ in range(200):
-        drawn = pairs(sampler.sample(ring, 2, n_step=1, progress=PROGRESS))
+        drawn = pairs(sampled(sampler, ring, 2, n_step=1, progress=PROGRESS))
         assert len(drawn) == 2
         assert not any(flags[row + 1, environment] for row, environment in drawn)
 
@@ -80,7 +82,9 @@ def test_small_batches_hold_no_refused_start_either() -> None:
 def test_the_same_seed_draws_the_same_and_another_seed_does_not() -> None:
     ring = ring_with(first_flags(20), 40)
     one, same, other = UniformSampler(3), UniformSampler(3), UniformSampler(4)
-    draws = [[pairs(s.sample(ring, 16, 1, PROGRESS)) for _ in range(3)] for s in (one, same, other)]
+    draws = [
+        [pairs(sampled(s, ring, 16, 1, PROGRESS)) for _ in range(3)] for s in (one, same, other)
+    ]
     assert draws[0] == draws[1]
     assert draws[0] != draws[2]
 
@@ -88,17 +92,17 @@ def test_the_same_seed_draws_the_same_and_another_seed_does_not() -> None:
 def test_a_sampler_continues_identically_from_a_saved_state() -> None:
     ring = ring_with(first_flags(20), 40)
     sampler, resumed = UniformSampler(3), UniformSampler(99)
-    sampler.sample(ring, 16, 1, PROGRESS)
+    sampled(sampler, ring, 16, 1, PROGRESS)
     resumed.restore(sampler.tensors())
     for _ in range(3):
-        continued, again = (s.sample(ring, 16, 1, PROGRESS) for s in (sampler, resumed))
+        continued, again = (sampled(s, ring, 16, 1, PROGRESS) for s in (sampler, resumed))
         assert pairs(continued) == pairs(again)
 
 
 def test_draws_of_a_seed_are_the_same_in_every_version() -> None:
     sampler = Uniform().build(40, ENVIRONMENTS, torch.device("cpu"), seed=3)
     ring = ring_with(first_flags(20), 40)
-    draws = [pairs(sampler.sample(ring, 8, 1, PROGRESS)) for _ in range(2)]
+    draws = [pairs(sampled(sampler, ring, 8, 1, PROGRESS)) for _ in range(2)]
     assert draws == [
         [(4, 1), (3, 2), (5, 1), (4, 0), (4, 1), (5, 0), (14, 0), (2, 2)],
         [(15, 1), (7, 1), (5, 0), (12, 2), (7, 2), (1, 2), (14, 1), (14, 0)],
@@ -108,20 +112,22 @@ def test_draws_of_a_seed_are_the_same_in_every_version() -> None:
 def test_all_transitions_weigh_the_same_whatever_was_learned_from_them() -> None:
     ring = ring_with(first_flags(20), 40)
     one, other = UniformSampler(3), UniformSampler(3)
-    drawn = one.sample(ring, 4, 1, PROGRESS)
+    drawn = sampled(one, ring, 4, 1, PROGRESS)
     assert drawn.importance is None
-    one.learned(drawn, torch.tensor([1e6, 0.0, 3.0, 1.0]))
-    other.sample(ring, 4, 1, PROGRESS)
-    assert pairs(one.sample(ring, 16, 1, PROGRESS)) == pairs(other.sample(ring, 16, 1, PROGRESS))
+    one.update_priorities(drawn, torch.tensor([1e6, 0.0, 3.0, 1.0]))
+    sampled(other, ring, 4, 1, PROGRESS)
+    assert pairs(sampled(one, ring, 16, 1, PROGRESS)) == pairs(
+        sampled(other, ring, 16, 1, PROGRESS)
+    )
 
 
 def test_sampling_leaves_the_global_generator_alone() -> None:
     before = torch.get_rng_state()
-    UniformSampler(3).sample(ring_with(first_flags(20), 40), 16, 1, PROGRESS)
+    sampled(UniformSampler(3), ring_with(first_flags(20), 40), 16, 1, PROGRESS)
     assert torch.equal(before, torch.get_rng_state())
 
 
 def test_a_ring_of_nothing_but_resets_is_an_error_and_not_an_endless_search() -> None:
     ring = ring_with(np.ones((10, ENVIRONMENTS), np.bool_), 40)
     with pytest.raises(RuntimeError, match="no transition"):
-        UniformSampler(3).sample(ring, 4, 1, PROGRESS)
+        sampled(UniformSampler(3), ring, 4, 1, PROGRESS)

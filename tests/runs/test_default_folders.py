@@ -12,12 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from qcade.background.status import find_runs
 from qcade.files.new_folder import unfinished_folder
 from qcade.recipe import Recipe
-from qcade.recipe_json import to_json
+from qcade.recipe.as_json import to_json
 from qcade.recipes import make_recipe
-from qcade.runs.directory import create_default_run, create_run, fork_path, open_run
+from qcade.runs.create import create_default_run, create_run, fork_path
+from qcade.runs.reading.run import open_run
+from qcade.runs.reading.status import find_runs
 from qcade.types import QcadeError
 
 from command import qcade
@@ -43,7 +44,7 @@ MAKES_A_RUN = """
 import dataclasses, sys
 from pathlib import Path
 from qcade.recipes import make_recipe
-from qcade.runs.directory import create_default_run
+from qcade.runs.create import create_default_run
 recipe = dataclasses.replace(make_recipe("catch", "catch"), seed=int(sys.argv[2]))
 sys.stdin.readline()
 print(create_default_run(Path(sys.argv[1]), recipe).path.name)
@@ -169,6 +170,6 @@ def test_forks_that_are_made_together_get_folders_of_their_own(
             threads.map(lambda _: fork_run(tmp_path / "parent", "newest", recipe, None), range(4))
         )
     assert {fork.directory.path.name for fork in made} == {f"parent-fork-{n}" for n in range(1, 5)}
-    with pytest.raises(QcadeError, match="parent-fork-1 exists already"):
+    with pytest.raises(QcadeError, match="parent-fork-1 already exists"):
         fork_run(tmp_path / "parent", "newest", recipe, tmp_path / "parent-fork-1")
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from qcade.runs.checkpoint import list_checkpoints
+from qcade.play import session
+from qcade.runs.reading.checkpoints import list_checkpoints
 from qcade.tape.format import read_tape
-from qcade.training import seeding
 
 from command import metrics_without_time, qcade, start_qcade
 
@@ -85,7 +85,7 @@ def test_emulators_that_were_seeded_anew_at_different_rows_are_brought_back(
 ) -> None:
     # The memory is of the last 36 rows; what leads there begins where the first emulator was
     # seeded, and until they are seeded themselves the others play something else.
-    monkeypatch.setattr(seeding, "RESEED_PERIOD_ROWS", 200)
+    monkeypatch.setattr(session, "RESEED_PERIOD_ROWS", 200)
     whole, parted = tmp_path / "whole", tmp_path / "parted"
     words = (
         "train breakout --recipe sprint --environments 4 --rollouts.decisions 16 --frames 12800 "
@@ -150,12 +150,12 @@ def test_a_run_whose_only_checkpoint_is_lost_begins_anew_and_loses_no_record(
     (only / "model.safetensors").write_bytes(b"")
     answer = qcade(f"resume {run} --frames 240", capsys)
     assert answer.code == 2
-    assert "there is no other, so this run can only begin anew" in answer.err
+    assert "there is no other, so train again from the beginning" in answer.err
     shutil.rmtree(only)
     answer = qcade(f"resume {run}", capsys)
     assert answer.code == 0, answer.err
     for name, content in before.items():
-        assert f"{name} belongs to: it is now {name}.aside-1" in " ".join(answer.out.split())
+        assert f"for {name}: it was renamed to {name}.aside-1" in " ".join(answer.out.split())
         assert (run / f"{name}.aside-1").read_bytes() == content
     assert (run / "tape.bin").read_bytes() == before["tape.bin"]
 
@@ -175,12 +175,13 @@ def test_a_damaged_log_is_put_aside_and_a_new_one_begins(
             (copy / "metrics.jsonl").write_bytes(damaged)
         answer = qcade(f"resume {copy} --frames 560", capsys)
         assert answer.code == 0, answer.err
-        assert "metrics.jsonl is not as the checkpoint left it" in answer.out
+        problem = "is missing" if damaged is None else "does not match the checkpoint"
+        assert f"metrics.jsonl {problem}" in answer.out
         lines = (copy / "metrics.jsonl").read_text().splitlines()[1:]
         assert min(json.loads(line)["frames"] for line in lines) > 480
         if damaged is not None:
             assert (copy / "metrics.jsonl.aside-1").read_bytes() == damaged
-        # What began anew is gone on with like any other log.
+        # The new log is continued like any other.
         answer = qcade(f"resume {copy} --frames 640", capsys)
         assert (answer.code, "aside" in answer.out) == (0, False)
 
@@ -199,7 +200,7 @@ def test_a_game_that_cannot_be_replayed_goes_on_with_its_memory_and_new_games(
     before = json.loads((list_checkpoints(run / "checkpoints")[-1] / "state.json").read_text())
     answer = qcade(f"resume {run} --frames 420", capsys)
     assert answer.code == 0, answer.err
-    assert "going on with new games" in answer.out
+    assert "continuing with new games" in answer.out
     after = json.loads((list_checkpoints(run / "checkpoints")[-1] / "state.json").read_text())
     # The memory is full, so learning goes on at once.
     assert after["counters"]["updates"] - before["counters"]["updates"] == (420 - 300) / 4

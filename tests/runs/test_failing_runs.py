@@ -11,16 +11,18 @@ import pytest
 import torch
 
 import odd_environments  # noqa: F401
-from qcade.cli import run_command
+from qcade.cli.main import run_command
 from qcade.games.catch import Catch, CatchEnvironments
 from qcade.games.seeds import environment_seeds
 from qcade.recipe import Compute, OnPolicyRecipe, Recipe, ReplayRecipe
-from qcade.recipe_json import to_json
+from qcade.recipe.as_json import to_json
 from qcade.recipes import make_recipe
-from qcade.runs.checkpoint import list_checkpoints, load_checkpoint
+from qcade.runs.checkpoint import load_checkpoint
+from qcade.runs.reading.checkpoints import list_checkpoints
 from qcade.types import IntArray, TimeStep
 
 from command import TINY_CATCH, Answer, metrics_without_time, qcade
+from snapshots import tensors_of
 
 ODD = (
     "--env-id odd_environments:Odd-v0 --game.height 84 --game.width 84 --frames 400 "
@@ -45,10 +47,11 @@ def test_what_was_played_before_a_failure_is_saved(
     [sentence] = [line for line in answer.err.splitlines() if line.startswith("qcade: ")]
     assert sentence.startswith("qcade: odd_environments:Odd-v0 ")
     assert "disk" not in sentence
-    # Each of the two had made 59 steps, and opened an episode after every five.
+    # Each of the two had made 59 steps, one of them when it was tried out, and opened an episode
+    # after every five.
     newest = list_checkpoints(run / "checkpoints")[-1]
     frames = int(newest.name)
-    assert frames == 2 * (59 + 11)
+    assert frames == 2 * (58 + 11)
     assert f"at frame {frames:,}" in sentence
     assert f"qcade resume {run}" in sentence
     assert json.loads((run / "progress.json").read_text())["state"] == "interrupted"
@@ -160,18 +163,18 @@ def test_a_run_whose_game_failed_ends_like_one_whose_game_did_not(
             assert qcade(words, capsys).code == 1
             assert "Connection reset" in (run / "environment-errors.log").read_text()
             snapshot, _ = load_checkpoint(list_checkpoints(run / "checkpoints")[-1])
-            assert "sent_actions" in snapshot.counters
+            assert snapshot.counters.sent_actions is not None
             assert run_command(["verify", str(run)]) == 0
             words = ["resume", str(run)]
         assert qcade(words, capsys).code == 0
         snapshot, _ = load_checkpoint(list_checkpoints(run / "checkpoints")[-1])
-        assert "sent_actions" not in snapshot.counters
+        assert snapshot.counters.sent_actions is None
         ends.append((snapshot, (run / "tape.bin").read_bytes()[-2_000:], metrics_without_time(run)))
     (one, *rest), (other, *others) = ends
     assert one.counters == other.counters
-    for mine, theirs in ((one.model, other.model), (one.learning, other.learning)):
-        assert mine.keys() == theirs.keys()
-        assert all(torch.equal(mine[key], theirs[key]) for key in mine)
+    mine, theirs = tensors_of(one), tensors_of(other)
+    assert mine.keys() == theirs.keys()
+    assert all(torch.equal(mine[key], theirs[key]) for key in mine)
     assert rest == others
 
 
@@ -189,7 +192,7 @@ def test_a_run_whose_weights_grow_beyond_numbers_stops_and_keeps_its_checkpoint(
     assert f"qcade fork {run} --optimizer.learning-rate" in sentence
     newest = list_checkpoints(run / "checkpoints")[-1]
     snapshot, _ = load_checkpoint(newest)
-    for tensor in [*snapshot.model.values(), *snapshot.learning.values()]:
+    for tensor in tensors_of(snapshot).values():
         assert not tensor.is_floating_point() or bool(torch.isfinite(tensor).all())
     for line in (run / "metrics.jsonl").read_text().splitlines():
         json.loads(line, parse_constant=lambda word: pytest.fail(word))

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from qcade.runs.checkpoint import list_checkpoints, load_checkpoint
+from qcade.runs.checkpoint import load_checkpoint
+from qcade.runs.reading.checkpoints import list_checkpoints
 
 from command import qcade
 
@@ -45,9 +46,8 @@ def test_forks_keep_the_past_record_their_lineage_and_leave_the_parent_alone(
     assert lineage["parent"] == str(parent)
     assert lineage["changed"] == ["optimizer.learning_rate: 0.0005 -> 5e-05"]
     start = (parent / "metrics.jsonl").read_bytes()
-    _, notes = load_checkpoint(list_checkpoints(parent / "checkpoints")[0])
-    length = notes["metrics"][0]  # type: ignore[index]
-    assert isinstance(length, int)
+    _, state = load_checkpoint(list_checkpoints(parent / "checkpoints")[0])
+    length = state.metrics.length_bytes
     assert (tmp_path / "slow" / "metrics.jsonl").read_bytes()[:length] == start[:length]
     slow = list_checkpoints(tmp_path / "slow" / "checkpoints")[-1]
     assert slow.name == "000000000640"
@@ -63,7 +63,7 @@ def test_forks_that_cannot_be_are_refused(
     for words, sentence in (
         (f"fork {parent} --at 7", 'no checkpoint "7": use newest, best or one of 320'),
         (f"fork {parent} --algorithm.streams.hidden 64", "do not fit the changed recipe"),
-        (f"fork {parent} --out {parent}", "exists already"),
+        (f"fork {parent} --out {parent}", "already exists"),
         (f"fork {parent} --replay.gamma 2", "replay.gamma is 2.0; it must be from 0 to 1"),
         (f"fork {tmp_path}/nothing", "there is no run at"),
         ("fork --at 320", "put the run first"),
@@ -81,14 +81,14 @@ def test_a_fork_from_a_checkpoint_whose_frames_are_gone_starts_with_an_empty_mem
     words = ["train", *PARENT, "--replay-checkpoint", "frames", "--out", str(parent)]
     assert qcade(words, capsys).code == 0
     # As where newer checkpoints need them no longer.
-    _, notes = load_checkpoint(list_checkpoints(parent / "checkpoints")[0])
-    assert isinstance(notes["frames_files"], dict)
-    for name in notes["frames_files"]:
+    _, state = load_checkpoint(list_checkpoints(parent / "checkpoints")[0])
+    assert state.stored_frames
+    for name in state.stored_frames:
         (parent / "replay" / name).unlink()
     monkeypatch.chdir(parent)
     answer = qcade("fork . --at 320 --frames 480", capsys)
     assert answer.code == 0, answer.err
-    assert "no longer stored: it starts empty" in " ".join(answer.out.split())
+    assert "The replay memory starts empty" in " ".join(answer.out.split())
     assert sorted(path.name for path in tmp_path.iterdir()) == ["parent", "parent-fork-1"]
     newest = list_checkpoints(tmp_path / "parent-fork-1" / "checkpoints")[-1]
     assert newest.name == "000000000480"

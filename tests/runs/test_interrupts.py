@@ -21,12 +21,13 @@ from qcade.games.gymnasium import GymnasiumGame
 from qcade.recipe import Compute
 from qcade.recipes import make_recipe
 from qcade.replay.frames import no_actions
-from qcade.runs.checkpoint import list_checkpoints, load_checkpoint
-from qcade.runs.directory import create_run
+from qcade.runs.checkpoint import load_checkpoint
+from qcade.runs.create import create_run
 from qcade.runs.lock import holder
+from qcade.runs.reading.checkpoints import list_checkpoints
 from qcade.runs.recorder import Recorder
 from qcade.runs.stopping import stop_requests
-from qcade.training.state import Training
+from qcade.training.plan import build_training, plan_training
 from qcade.types import TimeStep
 
 from command import TINY_CATCH, Process, start_qcade
@@ -62,7 +63,7 @@ def test_an_interrupt_saves_and_says_how_to_go_on(tmp_path: Path, name: str) -> 
     last = list_checkpoints(tmp_path / "run" / "checkpoints")[-1]
     assert int(last.name) >= int(first.name)
     snapshot, _ = load_checkpoint(last)
-    assert snapshot.counters["decisions"] == int(last.name)
+    assert snapshot.counters.decisions == int(last.name)
 
 
 @posix
@@ -82,13 +83,13 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint(tmp_path: Path) -> None:
     assert (process.returncode, err) == (SAVED_NOT_COMPLETE, "")
     after, _ = load_checkpoint(list_checkpoints(tmp_path / "run" / "checkpoints")[-1])
     for name in ("decisions", "updates", "episodes"):
-        assert int(str(after.counters[name])) > int(str(before.counters[name]))
+        assert getattr(after.counters, name) > getattr(before.counters, name)
     episodes = [
         line
         for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
         if '"episode"' in line
     ]
-    assert len(episodes) == after.counters["episodes"]
+    assert len(episodes) == after.counters.episodes
 
 
 @pytest.fixture
@@ -180,24 +181,25 @@ def test_where_frames_do_not_fit_any_more_the_weights_still_do(small_disk: Path)
         compute=Compute(device="cpu", threads=1),
         total_frames=1_000_000,
     )
-    directory, training = create_run(small_disk / "run", recipe), Training(recipe)
+    directory = create_run(small_disk / "run", recipe)
+    training = build_training(plan_training(recipe))
     shape = (recipe.environments, *recipe.game.frame_shape)
     randomness = np.random.default_rng(1)
     nothing = np.zeros(recipe.environments, np.float32)
     console = Console(file=io.StringIO())
     with stop_requests(directory.path) as stop:
-        recorder = Recorder(directory, training, console, {}, stop)
+        recorder = Recorder(directory, training, console, None, stop)
         for _ in range(1_000):
             # Noise, which nothing compresses: more than there will be room for.
             frame = randomness.integers(256, size=shape, dtype=np.uint8)
             step = TimeStep(frame, nothing, nothing + 1, nothing != 0)
-            training.remember(step, no_actions(recipe.environments))
+            training.ring.append(step, no_actions(recipe.environments))
         (small_disk / "filler").write_bytes(bytes(270 * 2**20))
         assert recorder.last_checkpoint() == ["--fresh-memory"]
         recorder.close()
     training.close()
-    _, notes = load_checkpoint(list_checkpoints(directory.checkpoints)[-1])
-    assert "frames_files" not in notes
+    _, state = load_checkpoint(list_checkpoints(directory.checkpoints)[-1])
+    assert state.stored_frames == {}
     assert list((directory.path / "replay").iterdir()) == []
 
 

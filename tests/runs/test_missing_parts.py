@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from qcade.cli import run_command
+from qcade.cli.main import run_command
 
 from command import qcade
 
@@ -44,30 +44,30 @@ def without(whole_run: Path, folder: Path, name: str, instead: str = "nothing") 
     return run
 
 
-BEGINS_ANEW = "it is gone, and a new one begins"
+STARTED_ANEW = "is missing: a new one is started"
 RESUME, FORK = "resume RUN --frames 400", "fork RUN --frames 400"
 
 
 @pytest.mark.parametrize(
     ("name", "command", "sentence"),
     [
-        ("tensorboard", RESUME, BEGINS_ANEW),
-        ("tensorboard", FORK, BEGINS_ANEW),
-        ("metrics.jsonl", RESUME, BEGINS_ANEW),
-        ("metrics.jsonl", FORK, BEGINS_ANEW),
+        ("tensorboard", RESUME, STARTED_ANEW),
+        ("tensorboard", FORK, STARTED_ANEW),
+        ("metrics.jsonl", RESUME, STARTED_ANEW),
+        ("metrics.jsonl", FORK, STARTED_ANEW),
         ("provenance.json", RESUME, "Complete: 400 frames"),
         ("provenance.json", FORK, "Complete: 400 frames"),
         ("progress.json", RESUME, "Complete: 400 frames"),
         ("progress.json", "runs RUN", "finished"),
         ("lock", RESUME, "Complete: 400 frames"),
-        ("replay", RESUME, "the tape brings them back"),
-        ("replay", FORK, "no longer stored: it starts empty"),
-        ("tape.bin", FORK, "no longer stored: it starts empty"),
-        ("tape.index", FORK, "no longer stored: it starts empty"),
+        ("replay", RESUME, "restoring them from the tape"),
+        ("replay", FORK, "The replay memory starts empty"),
+        ("tape.bin", FORK, "The replay memory starts empty"),
+        ("tape.index", FORK, "The replay memory starts empty"),
         ("tape.bin", "evaluate RUN --episodes 1", "over 1 whole games"),
         ("evaluations", "evaluate RUN --episodes 1", "over 1 whole games"),
         ("videos", "video RUN --seconds 1", "1 s of catch"),
-        ("checkpoints", RESUME, "the run begins anew"),
+        ("checkpoints", RESUME, "the run starts from the beginning"),
         ("checkpoints", "runs RUN", "0.0%"),
     ],
 )

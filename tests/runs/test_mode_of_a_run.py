@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from qcade.cli.options import parse_train
 from qcade.games.atari import Atari
-from qcade.options import parse_train
-from qcade.runs.checkpoint import list_checkpoints
-from qcade.runs.directory import open_run
+from qcade.runs.reading.checkpoints import list_checkpoints
+from qcade.runs.reading.run import open_run
 
 from command import metrics_without_time, qcade
 

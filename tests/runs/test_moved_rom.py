@@ -12,11 +12,11 @@ import pytest
 from ale_py import roms
 
 import qcade as library
-from qcade.cli import run_command
+from qcade.cli.main import run_command
 from qcade.games import roms as own_roms
 from qcade.games.atari import Atari
 from qcade.recipe import Recipe
-from qcade.runs.directory import open_run
+from qcade.runs.reading.run import open_run
 from qcade.types import QcadeError
 
 from command import Answer, qcade
@@ -142,7 +142,7 @@ def test_commands_play_a_rom_that_was_moved_and_recipe_json_stays_as_it_is(
     assert {name: answer.err for name, answer in answers.items() if answer.code} == {}
     assert "as recorded" in answers["video of an episode"].out
     assert "changed: total_frames: 424 -> 448" in answers["fork"].out
-    assert "cannot be kept" not in answers["fork"].out
+    assert "starts empty" not in answers["fork"].out
     after = json.loads((moved / "recipe.json").read_text())
     assert after == {**before, "total_frames": 424}
     # What was recorded meanwhile names the ROM's new place, and is no finding.
@@ -290,6 +290,6 @@ def test_a_detached_resume_is_told_of_the_rom(
         if open_run(moved).is_complete():
             break
         time.sleep(0.05)
-    newest = open_run(moved).newest_checkpoint()
+    newest = open_run(moved).choose_checkpoint()
     recipe = json.loads((newest / "state.json").read_text())["recipe"]
     assert recipe["game"]["rom"] == str(rom)

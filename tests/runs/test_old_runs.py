@@ -13,9 +13,9 @@ from safetensors.torch import load_file
 
 import qcade as package
 from qcade.networks.q_network import build_q_network
-from qcade.recipe_json import differences, from_json
+from qcade.recipe.as_json import differences, from_json
 from qcade.recipes import make_recipe
-from qcade.runs.checkpoint import list_checkpoints
+from qcade.runs.reading.checkpoints import list_checkpoints
 
 import narrow_torso  # noqa: F401  (the runs name its class)
 from command import qcade

@@ -14,9 +14,9 @@ import pytest
 from qcade.games.catch import Catch, CatchEnvironments
 from qcade.games.seeds import environment_seeds
 from qcade.recipe import Compute, ReplayRecipe
-from qcade.recipe_json import to_json
+from qcade.recipe.as_json import to_json
 from qcade.recipes import make_recipe
-from qcade.runs.checkpoint import list_checkpoints
+from qcade.runs.reading.checkpoints import list_checkpoints
 from qcade.types import IntArray, TimeStep
 
 from command import qcade

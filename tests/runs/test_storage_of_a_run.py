@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from qcade.runs.checkpoint import list_checkpoints
+from qcade.runs.reading.checkpoints import list_checkpoints
 
 from command import metrics_without_time, qcade
 

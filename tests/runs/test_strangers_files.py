@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 
-from qcade.cli import run_command
+from qcade.cli.main import run_command
 from qcade.files.whole import sha256
-from qcade.runs.checkpoint import list_checkpoints
-from qcade.runs.lock import LOCK_FILE, holder
+from qcade.runs.layout import LOCK_FILE
+from qcade.runs.lock import holder
+from qcade.runs.reading.checkpoints import list_checkpoints
 
 from command import Answer, qcade
 
@@ -120,9 +121,9 @@ def test_a_checkpoint_cannot_name_any_file_as_stored_frames(
         (lambda s: s["counters"].update(next_row=-1), "counters.next_row is -1"),
         (lambda s: s["counters"].update(episodes=10**30), "it must be at most"),
         (lambda s: s["counters"].update(sent_actions=["x"]), "counters.sent_actions[0] is 'x'"),
-        (lambda s: s.update(metrics=["a", "b"]), "does not say how long its logs were"),
-        (lambda s: s.update(tape=[[1, 2], [3, None]]), "does not say how long its logs were"),
-        (lambda s: s.update(frames_files=["x"]), "does not say which frames it stored"),
+        (lambda s: s.update(metrics=["a", "b"]), "does not record the lengths of the logs"),
+        (lambda s: s.update(tape=[[1, 2], [3, None]]), "does not record the lengths of the logs"),
+        (lambda s: s.update(frames_files=["x"]), "does not list its stored frames"),
         (lambda s: s.update(format="1"), "no format version that qcade knows"),
         (lambda s: s["counters"].update(updates=True), "counters.updates is True"),
     ],
@@ -199,7 +200,7 @@ def test_seedings_that_cannot_be_are_never_played(
         assert "has no seed from which" in refused("video RUN --episode first", run, capsys)
         position = [len(content), zlib.crc32(content)]
         change_states(run, functools.partial(with_index, position))
-        assert "has a seeding that cannot be" in refused("resume RUN --frames 400", run, capsys)
+        assert "has an impossible seeding" in refused("resume RUN --frames 400", run, capsys)
 
 
 @pytest.mark.parametrize(

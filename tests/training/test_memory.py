@@ -11,26 +11,27 @@ import psutil
 import pytest
 import torch
 
-from qcade import machine
 from qcade.algorithms.dqn import DQN
-from qcade.control_groups import Limits
+from qcade.compute import hardware
+from qcade.compute.control_groups import Limits
 from qcade.games.atari import Atari
 from qcade.networks.q_network import build_q_network
 from qcade.networks.torsos.nature import Nature
-from qcade.parts import Algorithm
+from qcade.parts import ReplayAlgorithm
 from qcade.recipe import OnPolicyRecipe, Recipe, Replay, ReplayRecipe
 from qcade.recipes import make_recipe, recipe_names
 from qcade.recipes.btr import btr
 from qcade.recipes.dqn import dqn
 from qcade.recipes.pqn import pqn
-from qcade.runs.needs import check_needs, fitted, predict_needs
+from qcade.runs.requirements import check_requirements, predict_requirements, shrink_to_fit
 from qcade.training.learning_memory import (
     ACTIVATION_BYTES_PER_PIXEL,
     MOST_ACTIONS,
+    future_steps_of,
     learning_memory,
     update_size,
 )
-from qcade.training.memory import LEAST_BESIDE_BYTES, predict_memory
+from qcade.training.memory import LEAST_OTHER_BYTES, predict_memory
 from qcade.training.peak_memory import META, peak_bytes
 from qcade.types import Batch, Loss, QcadeError
 
@@ -78,17 +79,17 @@ def test_an_update_takes_as_much_on_the_meta_device_as_on_a_processor() -> None:
 @pytest.mark.parametrize("name", recipe_names())
 def test_every_recipe_is_told_exactly_and_fits_a_usual_machine(name: str) -> None:
     recipe = make_recipe(name, "pong")
-    found, future = learning_memory(recipe), recipe.algorithm.future_steps
+    found, future = learning_memory(recipe), future_steps_of(recipe.algorithm)
     guess = update_size(recipe) * PIXELS * ((2 + future) * 5 + ACTIVATION_BYTES_PER_PIXEL)
     assert found.update not in (0, guess)
     assert 0 < found.acting < 10**9
-    assert predict_needs(recipe).memory_bytes < 12 * 10**9
+    assert predict_requirements(recipe).memory_bytes < 12 * 10**9
 
 
 def test_ordinary_updates_are_covered_by_what_is_left_to_spare() -> None:
     weights = 4 * learning_memory(DQN_PONG).weights
-    needs = predict_needs(dataclasses.replace(DQN_PONG, replay=Replay(storage="raw")))
-    assert needs.memory_bytes == 1_000_000 * (84 * 84 + 17) + weights + LEAST_BESIDE_BYTES
+    requirements = predict_requirements(dataclasses.replace(DQN_PONG, replay=Replay(storage="raw")))
+    assert requirements.memory_bytes == 1_000_000 * (84 * 84 + 17) + weights + LEAST_OTHER_BYTES
     # Nature with 512 hidden units and a head of 18 actions, as in the paper, in float32.
     convolutions = 32 * (4 * 64 + 1) + 64 * (32 * 16 + 1) + 64 * (64 * 9 + 1)
     assert weights == 4 * 4 * (convolutions + 512 * (3136 + 1) + 18 * (512 + 1))
@@ -97,7 +98,7 @@ def test_ordinary_updates_are_covered_by_what_is_left_to_spare() -> None:
     learning = learning_memory(recipe)
     assert 1.1e9 < learning.update < 1.6e9
     frames = recipe.ring_rows * recipe.environments * (84 * 84 + 17)
-    beside = predict_needs(recipe).memory_bytes - frames - 4 * learning.weights
+    beside = predict_requirements(recipe).memory_bytes - frames - 4 * learning.weights
     assert learning.update + 400_000_000 < beside < learning.update + 600_000_000
 
 
@@ -149,10 +150,10 @@ def huge_network() -> Recipe:
 def test_what_is_too_large_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Callable[[], Recipe], says: str
 ) -> None:
-    monkeypatch.setattr(machine, "read_limits", lambda: Limits(memory_bytes=24 * 10**9))
+    monkeypatch.setattr(hardware, "read_limits", lambda: Limits(memory_bytes=24 * 10**9))
     before = psutil.Process().memory_info().rss
     with pytest.raises(QcadeError) as refused:
-        check_needs(make(), tmp_path)
+        check_requirements(make(), tmp_path)
     assert says in str(refused.value)
     assert str(refused.value).count("\n") == 0
     # Nothing of that size was built to find out.
@@ -162,7 +163,7 @@ def test_what_is_too_large_is_named(
 def test_the_container_is_named_where_it_is_the_limit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(machine, "read_limits", lambda: Limits(memory_bytes=2 * 10**9))
+    monkeypatch.setattr(hardware, "read_limits", lambda: Limits(memory_bytes=2 * 10**9))
     answer = qcade(f"train pong --replay.storage raw --out {tmp_path / 'run'}", capsys)
     assert answer.code == 2
     said = " ".join(answer.err.split())
@@ -170,9 +171,9 @@ def test_the_container_is_named_where_it_is_the_limit(
     assert "2.0 GB is available (limit of the container): --replay.capacity 165000" in said
     # A smaller memory would not help here.
     asked = with_batch(DQN_PONG, 2**20)
-    assert fitted(asked) == asked
+    assert shrink_to_fit(asked) == asked
     raw = dataclasses.replace(DQN_PONG, replay=Replay(storage="raw"))
-    smaller = fitted(raw)
+    smaller = shrink_to_fit(raw)
     assert isinstance(smaller, ReplayRecipe)
     assert smaller.replay.capacity == 125_000
 
@@ -195,7 +196,7 @@ def test_a_gpu_and_the_machine_it_is_in_are_asked_each_for_its_own() -> None:
 
 
 @dataclass(frozen=True)
-class AsksForNumbers(Algorithm):
+class AsksForNumbers(ReplayAlgorithm):
     """Learns only where tensors have contents, and cannot be hashed."""
 
     inner: DQN = field(default_factory=DQN)
@@ -226,5 +227,5 @@ def test_parts_that_need_real_tensors_are_guessed_at() -> None:
 def test_frames_that_a_torso_cannot_read_are_refused() -> None:
     recipe = dataclasses.replace(DQN_PONG, game=Atari("pong", height=10, width=10), torso=Nature())
     with pytest.raises(QcadeError, match="Nature cannot read 10x10 frames"):
-        predict_needs(recipe)
+        predict_requirements(recipe)
     assert isinstance(PQN_PONG, OnPolicyRecipe)

@@ -17,11 +17,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from qcade.agent.finite import make_guard
 from qcade.agent.optimizers import Adam
+from qcade.compute.runners import stack, unstack
 from qcade.recipes import recipe_names
-from qcade.training.on_policy_updates import OnPolicyUpdates
-from qcade.training.replay_updates import ReplayUpdates
+from qcade.training.loop import NO_INPUT, update, value_newest
+from qcade.training.replay_source import ReplaySource
 
-from small_training import played, small_recipe
+from small_training import due_plans, played, small_recipe
 
 WAITS = {
     "_local_scalar_dense",
@@ -80,35 +81,31 @@ def test_a_step_of_no_recipe_waits_for_the_device(name: str) -> None:
     # RAdam keeps its count on the host unless it is on a GPU; this is about all the rest.
     recipe = small_recipe(name)
     training = played(dataclasses.replace(recipe, optimizer=Adam(max_gradient_norm=1.0)))
-    learner, updates = training.learner, training.updates
+    learner = training.learner
     learner.guard = make_guard(learner.optimizer, learner.network.parameters(), on_device=True)
-    assert isinstance(updates, (ReplayUpdates, OnPolicyUpdates))
-    if isinstance(updates, ReplayUpdates):
-        prepared = updates.sampler.prepare(updates.ring, 5, 3, training.progress)
-        numbers = [torch.tensor(v) if isinstance(v, (int, float)) else v for v in prepared]
-        inputs: tuple[Any, ...] = (3, torch.tensor(0.9, dtype=torch.float64), *numbers)
-    else:
-        inputs = updates._shuffled()[0]
+    plans = next(due_plans(training))
+    # As graphs get them: numbers are tensors.
+    [plan] = unstack(plans[0].n_step, stack(plans), 1)
     with NoWaiting():  # type: ignore[no-untyped-call]
-        updates.step(*inputs)
-        training.acting._step()
+        update(training, plan)
+        value_newest(training, NO_INPUT)
     training.close()
 
 
 @pytest.mark.parametrize("name", ["dqn", "rainbow"])
 def test_drawing_on_the_host_asks_nothing_of_the_device(name: str) -> None:
-    """What is prepared on the host comes from the ring's copy there, never from the device's."""
+    """What is planned on the host comes from the ring's copy there, never from the device's."""
     training = played(small_recipe(name))
-    updates, ring = training.updates, training.ring
-    assert isinstance(updates, ReplayUpdates)
+    source, ring = training.source, training.ring
+    assert isinstance(source, ReplaySource)
     ring._host_firsts = ring._firsts.clone()
-    expected = updates.sampler.prepare(ring, 5, 3, training.progress)
+    expected = source.sampler.plan(ring, 5, 3, training.progress)
     again = played(small_recipe(name))
-    assert isinstance(again.updates, ReplayUpdates)
+    assert isinstance(again.source, ReplaySource)
     again.ring._host_firsts = again.ring._firsts.clone()
     # Were it asked, it would say that episodes open everywhere.
     again.ring._firsts.fill_(True)
-    drawn = again.updates.sampler.prepare(again.ring, 5, 3, again.progress)
+    drawn = again.source.sampler.plan(again.ring, 5, 3, again.progress)
     for mine, theirs in zip(expected, drawn, strict=True):
         assert torch.equal(torch.as_tensor(mine), torch.as_tensor(theirs))
     training.close()

@@ -1,4 +1,4 @@
-"""A trained agent, ready to play in anybody's loop."""
+"""A trained agent, to be used in any loop."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from qcade.agent.actor import Actor
-from qcade.machine import Hardware, resolve, torch_threads
+from qcade.compute.hardware import Hardware, resolve, torch_threads
 from qcade.networks.q_network import build_q_network
 from qcade.recipe import Recipe
 from qcade.types import IntArray, QcadeError
 
 
 class Agent:
-    """A network and the recipe that it was trained by.
+    """A network and the recipe that it was trained with.
 
-    It computes on as many threads as the recipe says, whatever PyTorch is set to.
+    It computes on the number of threads in the recipe, whatever PyTorch's own setting.
     """
 
     def __init__(
@@ -41,8 +41,8 @@ class Agent:
     def act(self, observation: NDArray[np.uint8] | Tensor, epsilon: float = 0.0) -> int | IntArray:
         """Choose an action for uint8 [S, H, W], or an array of actions for [E, S, H, W].
 
-        `epsilon` is the probability of a random action. Raises QcadeError if that is none, or if
-        the observation is not of the shape and type that the agent was trained on.
+        `epsilon` is the probability of a random action. Raises QcadeError if it is not a number
+        from 0 to 1, or if the observation's shape or type is not the one trained on.
         """
         stacks, is_single = self._stacks(observation)
         with torch_threads(self.hardware.threads):
@@ -50,9 +50,9 @@ class Agent:
         return int(actions[0]) if is_single else actions
 
     def q_values(self, observation: NDArray[np.uint8] | Tensor) -> NDArray[np.float32]:
-        """Value every action: uint8 [S, H, W] or [E, S, H, W] -> float32 [A] or [E, A].
+        """Compute the Q-values: uint8 [S, H, W] or [E, S, H, W] -> float32 [A] or [E, A].
 
-        Raises QcadeError if the observation is not of that shape and type.
+        Raises QcadeError if the observation's shape or type is not the one trained on.
         """
         stacks, is_single = self._stacks(observation)
         with torch_threads(self.hardware.threads):
@@ -60,7 +60,7 @@ class Agent:
         return cast(NDArray[np.float32], values[0] if is_single else values)
 
     def _stacks(self, observation: Any) -> tuple[Tensor, bool]:
-        """Check an observation; return uint8 [E, S, H, W], and whether it was a single one."""
+        """Check an observation; return it as uint8 [E, S, H, W], and whether it was single."""
         stacks = _as_tensor(observation)
         if (
             stacks is None
@@ -70,23 +70,23 @@ class Agent:
         ):
             raise QcadeError(
                 f"the agent was trained on uint8 observations of shape {self.observation_shape} "
-                f"(oldest frame first), one or a batch of them; this is {_described(observation)}"
+                "(oldest frame first), one or a batch of them; it was given "
+                f"{_described(observation)}"
             )
         return (stacks[None], True) if stacks.ndim == 3 else (stacks, False)
 
 
 def _as_tensor(observation: Any) -> Tensor | None:
-    """Numbers as a tensor, wherever they are; None for what holds none, such as None or a text."""
+    """An array or tensor of numbers as a tensor; None for anything else, such as None or text."""
     if isinstance(observation, Tensor):
-        held = observation.layout is torch.strided and observation.device.type != "meta"
-        return observation.detach() if held else None
+        has_data = observation.layout is torch.strided and observation.device.type != "meta"
+        return observation.detach() if has_data else None
     try:
         array = np.asarray(observation)
-        # Memory that must not be written to is a tensor only with a warning, and memory that is
-        # read backwards not at all.
+        # from_numpy warns about read-only arrays and rejects negative strides.
         return torch.from_numpy(np.array(array, order="C") if _needs_copy(array) else array)
     except Exception:
-        # Whatever a stranger's object raises when it is asked for its numbers.
+        # An arbitrary object's conversion to an array may raise anything.
         return None
 
 

@@ -13,34 +13,34 @@ from qcade.types import Count, DoubleArray, Positive, PositiveFloat, Probability
 
 @dataclass(frozen=True)
 class LinearEpsilon(Exploration):
-    """A straight line from start to end, then constant."""
+    """Epsilon falls linearly from `start` to `end`, then stays there."""
 
     start: Probability = 1.0
     """Epsilon at the first decision."""
     end: Probability = 0.01
-    """Epsilon from the end of the line on."""
+    """Final epsilon."""
     decay_decisions: Positive = 250_000
-    """Decisions that the line lasts."""
+    """Decisions over which epsilon falls to `end`."""
     start_decisions: Count = 0
-    """Decisions before the line begins."""
+    """Decisions before epsilon starts to fall."""
 
     def epsilons(self, progress: Progress, environments: int) -> DoubleArray:
         """Probability of a random action in each environment, float64 [E]."""
-        since = max(0, progress.decisions - self.start_decisions)
-        passed = min(1.0, since / self.decay_decisions)
+        since_start = max(0, progress.decisions - self.start_decisions)
+        passed = min(1.0, since_start / self.decay_decisions)
         return _everywhere(self.start + passed * (self.end - self.start), environments)
 
 
 @dataclass(frozen=True)
 class LinearEpsilonOfRun(Exploration):
-    """A straight line that lasts a part of the run, however long that is."""
+    """Epsilon falls linearly over a fraction of the run, then stays at `end`."""
 
     start: Probability = 1.0
     """Epsilon at the first decision."""
     end: Probability = 0.001
-    """Epsilon from the end of the line on."""
+    """Final epsilon."""
     decay_fraction: Probability = 0.1
-    """Part of the run that the line lasts."""
+    """Fraction of the run after which epsilon reaches `end`."""
 
     def epsilons(self, progress: Progress, environments: int) -> DoubleArray:
         """Probability of a random action in each environment, float64 [E]."""
@@ -50,32 +50,32 @@ class LinearEpsilonOfRun(Exploration):
 
 @dataclass(frozen=True)
 class ExponentialEpsilon(Exploration):
-    """end + (start - end) * exp(-rate * decisions), as in the tutorial."""
+    """Epsilon is end + (start - end) * exp(-rate * decisions), as in the tutorial."""
 
     start: Probability = 1.0
     """Epsilon at the first decision."""
     end: Probability = 0.01
     """Epsilon in the limit."""
     rate_per_decision: Probability = 3e-5
-    """How fast it falls; half of the way takes log(2) / rate decisions."""
+    """Decay rate; epsilon is halfway after log(2) / rate decisions."""
 
     def epsilons(self, progress: Progress, environments: int) -> DoubleArray:
         """Probability of a random action in each environment, float64 [E]."""
-        left = math.exp(-self.rate_per_decision * progress.decisions)
-        return _everywhere(self.end + (self.start - self.end) * left, environments)
+        remaining = math.exp(-self.rate_per_decision * progress.decisions)
+        return _everywhere(self.end + (self.start - self.end) * remaining, environments)
 
 
 @dataclass(frozen=True)
 class EpsilonLadder(Exploration):
-    """A constant epsilon of its own for each environment: base ** (1 + i / (E - 1) * exponent).
+    """A constant epsilon per environment: base ** (1 + i / (E - 1) * exponent) for number i.
 
-    Figures: Ape-X (Horgan et al. 2018).
+    Default values: Ape-X (Horgan et al. 2018).
     """
 
     base: Probability = 0.4
-    """Epsilon of the first environment, the one that explores most."""
+    """Epsilon of the first environment, which explores most."""
     exponent: PositiveFloat = 7.0
-    """How much less the last one explores: its epsilon is base ** (1 + exponent)."""
+    """Sets the epsilon of the last environment, base ** (1 + exponent)."""
 
     def epsilons(self, progress: Progress, environments: int) -> DoubleArray:
         """Probability of a random action in each environment, float64 [E]."""
@@ -86,7 +86,7 @@ class EpsilonLadder(Exploration):
 
 @dataclass(frozen=True)
 class NoRandomActions(Exploration):
-    """Never: for networks whose noise explores."""
+    """No random actions: for networks that explore by their noise."""
 
     def epsilons(self, progress: Progress, environments: int) -> DoubleArray:
         """Zeros, float64 [E]."""

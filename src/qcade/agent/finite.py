@@ -1,7 +1,7 @@
-"""Updates are only made by numbers: a loss or gradient that is not finite changes no weight.
+"""Guards against NaN and infinity: a loss or gradient that is not finite changes no weight.
 
-On a processor the host looks before the step. A captured CUDA graph must not wait for the host, so
-there the step is taken back on the device, counted, and found when somebody asks.
+On a CPU the host checks before each step. A captured CUDA graph must not wait for the host: there
+the device undoes the step and counts it, and `StepGuard.check` reads the count later.
 """
 
 from __future__ import annotations
@@ -13,49 +13,49 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from qcade.agent.capturable import state_tensors
+from qcade.compute.capturable import state_tensors
 from qcade.types import NotFinite
 
 
 class StepGuard(Protocol):
-    """Takes the steps of an optimizer, but none that would not be by numbers."""
+    """Takes an optimizer's steps, except those whose loss or gradient is not finite."""
 
-    def step(self, loss: Tensor, gradient_norm: Tensor, update: int) -> None:
-        """Take the step of an update with a number if its loss and gradient, 0-d, are finite."""
+    def step(self, loss: Tensor, gradient_norm: Tensor) -> None:
+        """Take the step if its loss and gradient norm, both 0-d, are finite."""
         ...
 
     def check(self, updates: int) -> None:
-        """Raise NotFinite if a step was refused since the last check; `updates` were asked for."""
+        """Raise NotFinite if any step was refused; `updates` is the number requested so far."""
         ...
 
-    def written(self) -> list[Tensor]:
-        """The tensors that `step` writes into beside weights and optimizer."""
+    def mutable_tensors(self) -> list[Tensor]:
+        """The tensors that `step` writes to, other than weights and optimizer state."""
         ...
 
 
 class HostGuard:
-    """Looks at the loss and the gradient's norm before each step."""
+    """Checks the loss and the gradient norm on the host before each step."""
 
     def __init__(self, optimizer: torch.optim.Optimizer) -> None:
         self._optimizer = optimizer
 
-    def step(self, loss: Tensor, gradient_norm: Tensor, update: int) -> None:
-        """Take the step; NotFinite, and no step, if a number is missing."""
-        for what, value in (("loss", float(loss)), ("norm of the gradient", float(gradient_norm))):
+    def step(self, loss: Tensor, gradient_norm: Tensor) -> None:
+        """Take the step; raise NotFinite instead if the loss or gradient norm is not finite."""
+        for what, value in (("loss", float(loss)), ("gradient norm", float(gradient_norm))):
             if not math.isfinite(value):
-                raise NotFinite(f"the {what} of update {update:,} is {value}: it was not made")
+                raise NotFinite(f"the {what} is {value}")
         self._optimizer.step()
 
     def check(self, updates: int) -> None:
-        """Do nothing: no step was refused without saying so."""
+        """Do nothing: `step` raises at once."""
 
-    def written(self) -> list[Tensor]:
-        """None."""
+    def mutable_tensors(self) -> list[Tensor]:
+        """Empty: `step` writes to nothing else."""
         return []
 
 
 class DeviceGuard:
-    """Takes a step back where the device finds that it was not by numbers, and counts it."""
+    """Undoes steps on the device if their loss or gradient is not finite, and counts them."""
 
     def __init__(
         self, optimizer: torch.optim.Optimizer, parameters: Iterable[nn.Parameter]
@@ -64,8 +64,8 @@ class DeviceGuard:
         self._refused = torch.zeros((), dtype=torch.int64, device=self._parameters[0].device)
 
     @torch.no_grad()
-    def step(self, loss: Tensor, gradient_norm: Tensor, update: int) -> None:
-        """Take the step; where a number is missing, every weight and moment stays as it was."""
+    def step(self, loss: Tensor, gradient_norm: Tensor) -> None:
+        """Take the step; if it is not finite, weights and optimizer state stay unchanged."""
         changed: list[Tensor] = [*self._parameters, *state_tensors(self._optimizer)]
         before = [tensor.clone() for tensor in changed]
         self._optimizer.step()
@@ -75,28 +75,28 @@ class DeviceGuard:
         self._refused.add_((~finite).to(torch.int64))
 
     def check(self, updates: int) -> None:
-        """Raise NotFinite if a step was refused since the last check; waits for the device."""
+        """Raise NotFinite if any step was refused; waits for the device."""
         refused = int(self._refused)
         if refused:
             raise NotFinite(
-                f"the loss or gradient of {refused:,} updates up to update {updates:,} was not "
-                "finite: they were not made"
+                f"{refused:,} updates up to update {updates:,} were not made: "
+                "their loss or gradient was not finite"
             )
 
-    def written(self) -> list[Tensor]:
-        """The count."""
+    def mutable_tensors(self) -> list[Tensor]:
+        """The count of refused steps."""
         return [self._refused]
 
 
 def make_guard(
     optimizer: torch.optim.Optimizer, parameters: Iterable[nn.Parameter], on_device: bool
 ) -> StepGuard:
-    """Choose: on the device where steps are captured."""
+    """Make a `DeviceGuard` if steps are captured (`on_device`), else a `HostGuard`."""
     return DeviceGuard(optimizer, parameters) if on_device else HostGuard(optimizer)
 
 
 def require_finite(tensors: dict[str, Tensor], what: str) -> None:
-    """Raise NotFinite if a floating-point tensor holds anything but finite numbers."""
+    """Raise NotFinite if a floating-point tensor holds NaN or infinity."""
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             raise NotFinite(f"{what}: {name} holds values that are not finite numbers")

@@ -8,45 +8,45 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from qcade.parts import TargetNetwork
+from qcade.parts import TargetUpdate
 from qcade.types import Positive, Probability
 
 
 @dataclass(frozen=True)
-class HardCopy(TargetNetwork):
-    """A copy, renewed every so many updates."""
+class HardCopy(TargetUpdate):
+    """A copy of the online network, renewed every `period_updates` updates."""
 
     period_updates: Positive = 1_000
-    """Updates between copies; 1 is the same as no target network."""
+    """Updates between copies; 1 means no separate target network."""
 
     def make(self, online: nn.Module) -> nn.Module:
-        """Make the target network, equal to `online` at first."""
+        """Make the target network, initially equal to `online`."""
         return online if self.period_updates == 1 else _frozen_copy(online)
 
     def follow(self, target: nn.Module, online: nn.Module, updates: int) -> None:
-        """Copy all weights if the period is over."""
+        """Copy all weights if a copy is due."""
         if target is not online and self.is_due(updates):
             target.load_state_dict(online.state_dict())
 
     def is_due(self, updates: int) -> bool:
-        """Whether the period is over."""
+        """Whether a copy is due after `updates` updates."""
         return updates % self.period_updates == 0
 
 
 @dataclass(frozen=True)
-class MovingAverage(TargetNetwork):
+class MovingAverage(TargetUpdate):
     """An exponential moving average of the online weights (Lillicrap et al. 2016)."""
 
     rate: Probability = 0.005
-    """Part of the way to the online weights that every update goes."""
+    """How far each update moves the average towards the online weights: 1 is all the way."""
 
     def make(self, online: nn.Module) -> nn.Module:
-        """Make the target network, equal to `online` at first."""
+        """Make the target network, initially equal to `online`."""
         return _frozen_copy(online)
 
     @torch.no_grad()
     def follow(self, target: nn.Module, online: nn.Module, updates: int) -> None:
-        """Go a part of the way; what is no weight (buffers) is copied."""
+        """Move the average by `rate`; buffers are copied."""
         weights: list[Tensor] = [*target.parameters()]
         torch._foreach_lerp_(weights, [*online.parameters()], self.rate)
         for mine, theirs in zip(target.buffers(), online.buffers(), strict=True):
@@ -54,8 +54,8 @@ class MovingAverage(TargetNetwork):
 
 
 @dataclass(frozen=True)
-class NoTarget(TargetNetwork):
-    """None: the online network values its own future."""
+class NoTarget(TargetUpdate):
+    """No target network: the online network computes its own targets."""
 
     def make(self, online: nn.Module) -> nn.Module:
         """Return the online network itself."""
@@ -65,7 +65,7 @@ class NoTarget(TargetNetwork):
         """Do nothing."""
 
     def is_due(self, updates: int) -> bool:
-        """Never."""
+        """Always false."""
         return False
 
 

@@ -1,1 +1,1 @@
-"""Algorithms: each file puts a head and a pure loss together."""
+"""Algorithms: each file combines a head with a pure loss."""

@@ -1,7 +1,7 @@
 """Losses of scalar values as pure functions on tensors.
 
-Names follow the transition: `q_tm1` values the observation that was acted on, `q_t` the one that
-followed. Nothing here averages or weighs over the batch: the learner does.
+Names follow the transition: `q_tm1` are the values of the observation acted on, `q_t` those of the
+next one. Nothing here averages over the batch or weights it: the learner does.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from torch import Tensor
 
 
 def taken(values: Tensor, actions: Tensor) -> Tensor:
-    """Pick each row's value of its action: [B, A, ...] and int64 [B] -> [B, ...]."""
+    """Select the value of each row's action: [B, A, ...] and int64 [B] -> [B, ...]."""
     index = actions.view(-1, *(1 for _ in values.shape[1:]))
     return values.gather(1, index.expand(-1, 1, *values.shape[2:])).squeeze(1)
 
@@ -31,27 +31,27 @@ def double_q_learning_target(
 
 
 def squared(error: Tensor) -> Tensor:
-    """Half the square, so that its slope is the error."""
+    """Half the square, whose derivative is the error."""
     return 0.5 * error.square()
 
 
 def huber(error: Tensor) -> Tensor:
-    """Half the square within [-1, 1], straight lines of slope 1 outside."""
+    """The Huber loss: quadratic within [-1, 1], linear with slope 1 outside."""
     size = error.abs()
     return torch.where(size <= 1.0, squared(error), size - 0.5)
 
 
 def towards_zero(q_tm1: Tensor, actions: Tensor, error: Tensor) -> Tensor:
-    """The tutorial's misprint: actions that were not taken are regressed to 0 as well.
+    """The tutorial's misprint: the values of all other actions are regressed to 0 too.
 
-    Takes [B, A], int64 [B] and the error [B] of the action that was taken.
+    Takes values [B, A], actions int64 [B] and the error [B] of the action taken; returns [B].
     """
     untaken = q_tm1.square().sum(1) - taken(q_tm1, actions).square()
     return squared(error) + 0.5 * untaken
 
 
 def q_mean(q_tm1: Tensor) -> Tensor:
-    """Average the best values of a batch for the record: [B, A] -> 0-d, detached."""
+    """Average the greedy values of a batch, as a metric: [B, A] -> 0-d, detached."""
     return q_tm1.detach().amax(1).mean()
 
 

@@ -1,7 +1,7 @@
 """Munchausen reinforcement learning (Vieillard et al. 2020), as pure functions on tensors.
 
-The policy is a softmax of values over the temperature; logarithms of it come multiplied by the
-temperature, in the units of the return.
+The policy is softmax(q / temperature). Its logarithm is always scaled by the temperature, which
+gives it the unit of the return.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from qcade.algorithms.losses import taken
 
 
 def scaled_log_policy(q_values: Tensor, temperature: float) -> Tensor:
-    """temperature * log policy: [B, A] -> [B, A], not positive."""
+    """temperature * log policy: q_values [B, A] -> [B, A], not positive."""
     return temperature * (q_values / temperature).log_softmax(1)
 
 
@@ -26,7 +26,7 @@ def munchausen_bonus(
 def soft_values(values: Tensor, q_values: Tensor, temperature: float) -> Tensor:
     """sum_a policy(a) * (value(a) - temperature * log policy(a)).
 
-    Values [B, A, N] and the q_values [B, A] that make the policy -> [B, N].
+    Takes values [B, A, N] and the policy's q_values [B, A]; returns [B, N].
     """
     scaled = scaled_log_policy(q_values, temperature)
     policy = (scaled / temperature).exp()
@@ -34,5 +34,5 @@ def soft_values(values: Tensor, q_values: Tensor, temperature: float) -> Tensor:
 
 
 def soft_value(q_values: Tensor, temperature: float) -> Tensor:
-    """Value a state under the policy that its values make, entropy included: [B, A] -> [B]."""
+    """State value under the softmax policy, with its entropy: q_values [B, A] -> [B]."""
     return soft_values(q_values[:, :, None], q_values, temperature).squeeze(1)

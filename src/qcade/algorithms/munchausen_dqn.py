@@ -13,31 +13,31 @@ from qcade.algorithms.losses import ERRORS, q_mean, taken
 from qcade.algorithms.losses_munchausen import munchausen_bonus, soft_value
 from qcade.networks.heads import ScalarHead
 from qcade.networks.streams import Plain
-from qcade.parts import Algorithm, FeatureShape, Streams
+from qcade.parts import FeatureShape, ReplayAlgorithm, Streams
 from qcade.types import Batch, Loss, NotPositive, PositiveFloat, Probability
 
 
 @dataclass(frozen=True)
-class MunchausenDQN(Algorithm):
-    """Soft Q-learning whose rewards are raised by the log-policy of the action taken.
+class MunchausenDQN(ReplayAlgorithm):
+    """Soft Q-learning with the log-policy of the action taken added to the reward.
 
-    Both policies are the target network's. Of an n-step transition only the first action gets the
-    bonus: those on the way are in the sum of rewards as they were.
+    All policies are the target network's. In an n-step transition only the first action gets the
+    bonus: the other rewards are summed unchanged.
     """
 
     streams: Streams = field(default_factory=Plain)
     """Layers after the torso: plain or dueling."""
     error: Literal["huber", "squared"] = "huber"
-    """What is made of the temporal-difference error."""
+    """Loss function of the temporal-difference error."""
     temperature: PositiveFloat = 0.03
     """Temperature of the softmax policy, in units of the return."""
     alpha: Probability = 0.9
-    """Part of the scaled log-policy, temperature * log policy, that is added to the reward."""
+    """Weight of the bonus, which is temperature * log policy of the action taken."""
     lowest_log_policy: NotPositive = -1.0
-    """The scaled log-policy counts as no less than this."""
+    """Lower bound that the scaled log-policy is clipped to."""
 
     def head(self, features: FeatureShape, actions: int) -> nn.Module:
-        """Make a module from float [B, prod(features)] to q_values [B, A]."""
+        """Build the head: float [B, prod(features)] -> q_values [B, A]."""
         return ScalarHead(self.streams.build(math.prod(features), actions, 1))
 
     def loss(
@@ -53,8 +53,8 @@ class MunchausenDQN(Algorithm):
                 self.alpha,
                 self.lowest_log_policy,
             )
-            goal = batch.r_t + bonus + batch.discount_t * soft_value(q_t, self.temperature)
+            td_target = batch.r_t + bonus + batch.discount_t * soft_value(q_t, self.temperature)
         q_tm1 = online(batch.s_tm1, generator).q_values
-        error = goal - taken(q_tm1, batch.a_tm1)
+        error = td_target - taken(q_tm1, batch.a_tm1)
         metrics = {"q_mean": q_mean(q_tm1), "bonus_mean": bonus.mean()}
         return Loss(ERRORS[self.error](error), error.detach().abs(), metrics)

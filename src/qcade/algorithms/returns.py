@@ -1,10 +1,10 @@
-"""Returns that look several decisions ahead in a rollout, as pure functions on tensors.
+"""Lambda-returns of a rollout, as pure functions on tensors.
 
 The return of decision t is r + discount * ((1 - trace) * v + trace * next return), where v is the
-best value of the observation that followed. The trace is `trace_decay`, or 0 where decision t + 1
-is not in the rollout or, because an episode opened, was ignored: then v alone is what follows, as
-it is at a truncation. At a termination the discount is 0 and nothing follows. Decisions that were
-ignored get numbers that mean nothing.
+greedy value of the next observation. The trace is `trace_decay`, or 0 if decision t + 1 is outside
+the rollout or was ignored because an episode opened: then the return bootstraps from v alone, as it
+does at a truncation. At a termination the discount is 0. The returns of ignored decisions are
+meaningless.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from qcade.types import Rollout
 
 
 def peng_returns(rollout: Rollout, trace_decay: float) -> Tensor:
-    """Look ahead through whatever was played (Peng & Williams 1996): float32 [T, E]."""
+    """Lambda-returns that continue past exploratory actions (Peng & Williams 1996): [T, E]."""
     return _traced(rollout, trace_decay * rollout.is_transition[1:].float())
 
 
 def watkins_returns(rollout: Rollout, trace_decay: float) -> Tensor:
-    """Look ahead only as far as what was played was greedy (Watkins 1989): float32 [T, E]."""
+    """Lambda-returns that stop at the first exploratory action (Watkins 1989): [T, E]."""
     q_values, actions = rollout.q_values[1:-1], rollout.a_tm1[1:]
     chosen = taken(q_values.flatten(0, 1), actions.flatten()).view_as(actions)
-    # Any of several best actions is greedy.
+    # If several actions are tied for the best, each of them is greedy.
     follows = rollout.is_transition[1:] & (chosen >= q_values.amax(2))
     return _traced(rollout, trace_decay * follows.float())
 
 
 def _traced(rollout: Rollout, traces: Tensor) -> Tensor:
-    """Work backwards with the traces float32 [T - 1, E] into decisions 1 to T - 1."""
+    """Compute returns backwards in time; `traces`, [T - 1, E], belong to decisions 1 to T - 1."""
     best = rollout.q_values.amax(2)
     returns = torch.empty_like(rollout.r_t)
     ahead = best[-1]

@@ -1,4 +1,4 @@
-"""The tutorial's Q-learning, with two of its misprints as settings that can be turned back on."""
+"""The tutorial's Q-learning; two of its misprints can be turned on as settings."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from torch import nn
 from qcade.algorithms.losses import q_learning_target, q_mean, squared, taken, towards_zero
 from qcade.networks.heads import ScalarHead, SoftmaxHead
 from qcade.networks.streams import Plain
-from qcade.parts import Algorithm, FeatureShape, Streams
+from qcade.parts import FeatureShape, ReplayAlgorithm, Streams
 from qcade.types import Batch, Loss
 
 HEADS: dict[str, type[nn.Module]] = {"linear": ScalarHead, "softmax": SoftmaxHead}
 
 
 @dataclass(frozen=True)
-class TutorialDQN(Algorithm):
-    """Deep Q-learning with a squared error, as the tutorial meant it."""
+class TutorialDQN(ReplayAlgorithm):
+    """Deep Q-learning with a squared error, as the tutorial intended it."""
 
     streams: Streams = field(default_factory=lambda: Plain(activation="elu"))
     """Layers after the torso."""
     output: Literal["linear", "softmax"] = "linear"
-    """Last activation; the tutorial prints softmax, which cannot express a return."""
+    """Last activation; the tutorial prints softmax, which cannot represent returns."""
     untaken_actions: Literal["ignored", "towards-zero"] = "ignored"
-    """What happens to actions that were not taken; as printed their values are drawn to 0."""
+    """Treatment of actions not taken; the tutorial as printed regresses their values to 0."""
 
     def head(self, features: FeatureShape, actions: int) -> nn.Module:
-        """Make a module from float [B, prod(features)] to q_values [B, A]."""
+        """Build the head: float [B, prod(features)] -> q_values [B, A]."""
         return HEADS[self.output](self.streams.build(math.prod(features), actions, 1))
 
     def loss(
@@ -39,9 +39,9 @@ class TutorialDQN(Algorithm):
         """Compute the squared temporal-difference loss of a batch."""
         with torch.no_grad():
             q_t = target(batch.s_t, generator).q_values
-            goal = q_learning_target(batch.r_t, batch.discount_t, q_t)
+            td_target = q_learning_target(batch.r_t, batch.discount_t, q_t)
         q_tm1 = online(batch.s_tm1, generator).q_values
-        error = goal - taken(q_tm1, batch.a_tm1)
+        error = td_target - taken(q_tm1, batch.a_tm1)
         if self.untaken_actions == "towards-zero":
             per_sample = towards_zero(q_tm1, batch.a_tm1, error)
         else:

@@ -1,1 +1,1 @@
-"""Runs that go on by themselves: how they are getting on, and how they are started and stopped."""
+"""Runs in the background: starting, watching, stopping and resuming them."""

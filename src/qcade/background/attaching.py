@@ -1,4 +1,4 @@
-"""Watching a run from outside: a live bar in a terminal, a line now and then elsewhere."""
+"""Watching a run from another process: a live bar in a terminal, a regular line elsewhere."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
-from qcade.background.status import RunStatus, status
-from qcade.runs.writers import SECONDS_BETWEEN_LINES_ELSEWHERE, duration, spinner_name
+from qcade.runs.reading.status import RunStatus, status
+from qcade.runs.writers import SECONDS_BETWEEN_LINES_ELSEWHERE, spinner_name
+from qcade.shell import duration
 
-SECONDS_BETWEEN_LOOKS = 0.5
+SECONDS_BETWEEN_CHECKS = 0.5
 
 
 def attach(run_path: Path, console: Console) -> RunStatus:
-    """Show how a run gets on until it ends; return how it ended."""
-    # A shell that starts a job in the background leaves it deaf to Ctrl-C.
+    """Show the progress of a run until it ends; return its final status."""
+    # A shell that starts a job in the background makes it ignore Ctrl-C.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     bar = Progress(
         SpinnerColumn(spinner_name(console)),
@@ -40,7 +41,7 @@ def attach(run_path: Path, console: Console) -> RunStatus:
                 last_line = now
                 percent = 100 * run.frames / max(run.total_frames, 1)
                 console.print(f"{percent:5.1f}%  {_describe(run)}", highlight=False)
-            time.sleep(SECONDS_BETWEEN_LOOKS)
+            time.sleep(SECONDS_BETWEEN_CHECKS)
             run = status(run_path)
         bar.update(task, completed=run.frames, description=_describe(run))
     return run

@@ -1,1 +1,1 @@
-"""The doctor: measures this machine, and says what each recipe will take on it."""
+"""The doctor: measures this machine and estimates what each recipe needs on it."""

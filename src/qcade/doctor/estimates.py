@@ -1,4 +1,4 @@
-"""What a run will take: from the costs of a decision to hours, memory and disk."""
+"""Estimates of a run: from the costs of one decision to hours, memory and disk."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import torch
 
+from qcade.compute.cores import available_cores
+from qcade.compute.hardware import Hardware, torch_threads
 from qcade.doctor.counting import (
     count_work,
     learning_decisions,
@@ -15,79 +17,80 @@ from qcade.doctor.counting import (
 from qcade.doctor.measuring import (
     UpdateTimes,
     build_bench,
-    count_actions,
-    emulators_beside,
     measure_acting,
     measure_emulators,
     measure_updates,
+    play_in_background,
 )
-from qcade.machine import Hardware, available_cores, resolve
+from qcade.networks.q_network import QNetwork
+from qcade.parts import Environments
 from qcade.recipe import OnPolicyRecipe, Recipe
 from qcade.recipes.dqn import dqn
-from qcade.runs.needs import predict_needs
+from qcade.runs.requirements import Requirements
+from qcade.training.plan import TrainingPlan
 
-SECONDS_AN_HOUR = 3_600
+SECONDS_PER_HOUR = 3_600
 SHARE_OF_ACTING = 0.2
 ENOUGH_EMULATORS = 8
-HEAVY_BOXES = 3
-"""An update that would take longer than so many boxes of time is not measured."""
+HEAVY_BUDGETS = 3
+"""An update expected to take this many times the time budget is not measured."""
 HEAVY_MULTIPLY_ADDS = 10 * 10**9
-"""An update of less is quick to measure on any machine."""
+"""Updates with fewer multiply-adds are quick to measure on any machine."""
 
 
 @dataclass(frozen=True)
 class Costs:
-    """Seconds that each part of a run takes for one decision of one environment."""
+    """Seconds per decision of one environment, for each part of a run."""
 
     emulating: float
-    """The emulators."""
+    """Running the emulators."""
     acting: float
     """Choosing the action."""
     learning: float
-    """The updates that belong to it, once there are any."""
+    """The updates per decision, once learning has started."""
     overlaps: bool
-    """Whether emulators and updates go on at the same time without slowing each other down."""
+    """Whether emulators and updates run at the same time without slowing each other down."""
     measured_updates: int
-    """Updates that `learning` was measured on; 0 where it was worked out from multiply-adds."""
+    """Updates that `learning` was measured on; 0 if it was computed from multiply-adds."""
     multiply_adds: int
-    """Of one update."""
+    """Multiply-adds of one update."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a run will take on this machine."""
+    """What a run needs on this machine."""
 
     recipe: str
     """The recipe's name."""
     game: str
-    """What is played."""
+    """The game's name."""
     total_frames: int
-    """Its length in emulator frames."""
+    """Length of the run in emulator frames."""
     environments: int
-    """Emulators side by side."""
+    """Emulators that run in parallel."""
     threads: int
-    """Processor threads for each of learner and emulators."""
+    """CPU threads for the learner, and as many for the emulators."""
     precision: str
-    """Arithmetic of the networks."""
+    """Precision of the networks."""
     hours: float
-    """From the first frame to the last; evaluations not included."""
+    """Hours from the first frame to the last, without evaluations."""
     decisions_per_second: float
-    """While it learns."""
+    """Decisions of all environments per second while learning."""
     costs: Costs
-    """Where the time goes."""
+    """How the time is spent."""
     memory_bytes: int
-    """Of the frame ring and everything beside it, where they lie."""
+    """Memory of the frame ring and of everything else on the same device."""
     fits_memory: bool
-    """Whether so much is free there."""
+    """Whether that much memory is free there."""
     disk_bytes: int
-    """Of checkpoints and logs."""
+    """Disk space of checkpoints and logs."""
 
 
 def seconds_per_decision(costs: Costs, is_learning: bool) -> float:
-    """Seconds for one decision of one environment.
+    """Seconds per decision of one environment.
 
-    Where each has processors of its own, the slower of emulators and updates counts; where both
-    want all cores, or one waits for the other, their times add up.
+    If emulators and updates run on separate processors, the slower one counts; if they share cores
+    or wait for each other, their times add up.
     """
     learning = costs.learning if is_learning else 0.0
     if costs.overlaps:
@@ -96,7 +99,7 @@ def seconds_per_decision(costs: Costs, is_learning: bool) -> float:
 
 
 def are_apart(recipe: Recipe, hardware: Hardware, cores: int) -> bool:
-    """Whether emulators and updates go on at once, each on processors of their own."""
+    """Whether emulators and updates run at the same time on separate processors."""
     if isinstance(recipe, OnPolicyRecipe) and not recipe.rollouts.overlap:
         return False
     if hardware.device.type != "cpu":
@@ -105,7 +108,7 @@ def are_apart(recipe: Recipe, hardware: Hardware, cores: int) -> bool:
 
 
 def run_seconds(recipe: Recipe, costs: Costs) -> float:
-    """Seconds for a whole run."""
+    """Seconds of a whole run."""
     decisions = recipe.total_frames // recipe.game.frames_per_decision
     learning = learning_decisions(recipe)
     return learning * seconds_per_decision(costs, is_learning=True) + (
@@ -114,13 +117,14 @@ def run_seconds(recipe: Recipe, costs: Costs) -> float:
 
 
 def learning_seconds(recipe: Recipe, times: UpdateTimes) -> float:
-    """Seconds of learning for one decision of one environment."""
+    """Seconds of learning per decision of one environment."""
     return times.update * updates_per_decision(recipe)
 
 
-def estimate(recipe: Recipe, hardware: Hardware, costs: Costs) -> Estimate:
-    """Put together what a run will take."""
-    needs = predict_needs(recipe)
+def estimate(
+    recipe: Recipe, hardware: Hardware, costs: Costs, requirements: Requirements
+) -> Estimate:
+    """Assemble the estimate of a run."""
     return Estimate(
         recipe.name,
         recipe.game.slug,
@@ -128,12 +132,12 @@ def estimate(recipe: Recipe, hardware: Hardware, costs: Costs) -> Estimate:
         recipe.environments,
         hardware.threads,
         str(hardware.precision).removeprefix("torch."),
-        run_seconds(recipe, costs) / SECONDS_AN_HOUR,
+        run_seconds(recipe, costs) / SECONDS_PER_HOUR,
         1.0 / seconds_per_decision(costs, is_learning=True),
         costs,
-        needs.memory_bytes,
-        needs.shortage() is None,
-        needs.disk_bytes,
+        requirements.memory_bytes,
+        requirements.shortage() is None,
+        requirements.disk_bytes,
     )
 
 
@@ -141,31 +145,33 @@ def measure_costs(
     recipe: Recipe,
     hardware: Hardware,
     actions: int,
+    emulators: Environments,
+    emulator_count: int,
     emulator_rate: float,
     seconds: float,
-    seconds_a_multiply_add: float | None = None,
+    seconds_per_multiply_add: float | None = None,
+    network: QNetwork | None = None,
 ) -> Costs:
-    """Measure a recipe's updates and acting for about so many seconds.
+    """Measure a recipe's updates and acting for about `seconds` seconds.
 
-    `emulator_rate` is in decisions a second, of emulators alone: where updates are made beside
-    them, both are measured at once instead. Where an update would take too long, going by what a
-    multiply-add takes here, its time is worked out from that instead.
+    `emulators` must be reset; `emulator_rate` is their decisions per second without updates. If
+    both run at the same time on the CPU, they are measured together instead. If an update is
+    expected to take too long, its time is computed from its multiply-adds.
     """
-    work = count_work(recipe, actions)
+    work = count_work(recipe, actions, network)
     is_apart = are_apart(recipe, hardware, available_cores())
     heavy = work.update > HEAVY_MULTIPLY_ADDS
-    if heavy and seconds_a_multiply_add is None:
-        seconds_a_multiply_add = reference_speed(hardware, actions, seconds / 4)
-    expected = work.update * (seconds_a_multiply_add or 0.0)
-    if heavy and seconds_a_multiply_add and expected > HEAVY_BOXES * seconds:
-        acting = work.acting * seconds_a_multiply_add
+    if heavy and seconds_per_multiply_add is None:
+        seconds_per_multiply_add = reference_speed(hardware, actions, seconds / 4)
+    expected = work.update * (seconds_per_multiply_add or 0.0)
+    if heavy and seconds_per_multiply_add and expected > HEAVY_BUDGETS * seconds:
+        acting = work.acting * seconds_per_multiply_add
         times = UpdateTimes(expected, 0)
     else:
-        bench = build_bench(recipe, hardware, actions)
+        bench = build_bench(recipe, hardware, actions, network)
         acting = measure_acting(bench, SHARE_OF_ACTING * seconds) / recipe.environments
         if is_apart and hardware.device.type == "cpu":
-            count = _enough_emulators(recipe, hardware.threads)
-            with emulators_beside(recipe.game, count, hardware.threads) as rate:
+            with play_in_background(emulators, emulator_count) as rate:
                 times = measure_updates(bench, (1.0 - SHARE_OF_ACTING) * seconds)
                 emulator_rate = rate()
         else:
@@ -181,34 +187,44 @@ def measure_costs(
 
 
 def reference_speed(hardware: Hardware, actions: int, seconds: float) -> float:
-    """Seconds that one multiply-add takes in an update of the Nature network."""
+    """Seconds per multiply-add in an update of the Nature network."""
     recipe = dqn("pong")
     bench = build_bench(recipe, hardware, actions)
     return measure_updates(bench, seconds).update / count_work(recipe, actions).update
 
 
-def quick_estimate(recipe: Recipe, seconds: float) -> Estimate:
-    """Measure one recipe, with its own settings, for about so many seconds; estimate its run."""
-    hardware = resolve(recipe.compute)
-    emulators = measure_emulators_of(recipe, hardware.threads, seconds / 4)
-    actions = count_actions(recipe.game)
-    costs = measure_costs(recipe, hardware, actions, emulators, 3 * seconds / 4)
+def quick_estimate(plan: TrainingPlan, requirements: Requirements, seconds: float) -> Estimate:
+    """Measure a planned run for about `seconds` seconds before it begins, using its own parts.
+
+    Restores the network's weights; the environments must be seeded afterwards.
+    """
+    recipe, hardware, count = plan.recipe, plan.hardware, plan.recipe.environments
+    with torch_threads(hardware.threads):
+        weights = {name: value.clone() for name, value in plan.network.state_dict().items()}
+        rate = measure_emulators(plan.environments, count, seconds / 4)
+        costs = measure_costs(
+            recipe,
+            hardware,
+            plan.actions,
+            plan.environments,
+            count,
+            rate,
+            3 * seconds / 4,
+            network=plan.network,
+        )
+        plan.network.load_state_dict(weights)
+        for parameter in plan.network.parameters():
+            parameter.grad = None
     if hardware.device.type == "cuda":
-        # The run that follows chooses its storage by what is free.
+        # The run was planned for the memory that was free before.
         gc.collect()
         torch.cuda.empty_cache()
-    return estimate(recipe, hardware, costs)
+    return estimate(recipe, hardware, costs, requirements)
 
 
-def measure_emulators_of(recipe: Recipe, threads: int, seconds: float) -> float:
-    """Decisions a second of a recipe's emulators.
+def enough_emulators(recipe: Recipe, threads: int) -> int:
+    """How many emulators are enough to measure a recipe's rate.
 
-    Opening an emulator takes long, and beyond some for each thread the rate hardly changes: of
-    very many only so many are opened.
+    Opening emulators is slow, and beyond a few per thread the rate hardly changes.
     """
-    count = _enough_emulators(recipe, threads)
-    return measure_emulators(recipe.game, count, threads, seconds)
-
-
-def _enough_emulators(recipe: Recipe, threads: int) -> int:
     return min(recipe.environments, max(ENOUGH_EMULATORS, 2 * threads))

@@ -1,4 +1,4 @@
-"""The whole examination: what this machine is, how fast its parts are, what recipes will take."""
+"""The whole examination: this machine, the speed of its parts, and estimates for recipes."""
 
 from __future__ import annotations
 
@@ -9,97 +9,98 @@ from pathlib import Path
 
 import torch
 
-from qcade.doctor.counting import count_work
-from qcade.doctor.estimates import Estimate, estimate, measure_costs, measure_emulators_of
-from qcade.doctor.measuring import (
-    build_bench,
-    count_actions,
-    measure_emulators,
-    measure_memory,
-    measure_updates,
-    thread_counts,
-)
-from qcade.machine import (
+from qcade.compute.cores import available_cores
+from qcade.compute.hardware import (
     Hardware,
-    available_cores,
     available_disk_bytes,
     available_memory_bytes,
     describe_processor,
     resolve,
 )
+from qcade.doctor.counting import count_work
+from qcade.doctor.estimates import Estimate, enough_emulators, estimate, measure_costs
+from qcade.doctor.measuring import (
+    build_bench,
+    measure_emulators,
+    measure_memory,
+    measure_updates,
+    opened,
+    thread_counts,
+)
 from qcade.parts import Game
 from qcade.recipe import Compute, Recipe
 from qcade.recipes.dqn import dqn
+from qcade.runs.requirements import predict_requirements
 from qcade.types import JSON
 
 ENVIRONMENT_COUNTS = (1, 8, 32)
 EMULATOR_SHARE, UPDATE_SHARE, RECIPE_SHARE = 0.15, 0.15, 0.6
-"""Of the time; the rest goes into opening emulators and building networks."""
+"""Shares of the time; the rest is spent opening emulators and building networks."""
 
 
 @dataclass(frozen=True)
 class Machine:
-    """What was found without measuring."""
+    """Facts about the machine that need no measuring."""
 
     processor: str
-    """Its name and vector instructions."""
+    """The CPU's name and vector instructions."""
     cores: int
-    """Those that this process may use."""
+    """Cores that this process may use."""
     device: str
-    """Where networks compute: the processor, or a GPU by name."""
+    """Where networks run: cpu, mps, or the name of the CUDA GPU."""
     torch: str
     """Version of PyTorch."""
     available_memory_bytes: int
-    """Memory that is free now."""
+    """Memory that this process may still allocate."""
     free_disk_bytes: int
-    """Where runs are written."""
+    """Free space on the disk of the run directory."""
 
 
 @dataclass(frozen=True)
 class EmulatorSpeed:
-    """Emulators under random play, and nothing beside them."""
+    """Speed of emulators under random play, with nothing else running."""
 
     environments: int
-    """Side by side."""
+    """Emulators that run in parallel."""
     threads: int
-    """On so many."""
+    """CPU threads."""
     decisions_per_second: float
-    """Of all of them together."""
+    """Decisions of all emulators per second."""
 
 
 @dataclass(frozen=True)
 class UpdateSpeed:
-    """Updates of the Nature network: recipe dqn, batch 32."""
+    """Speed of updates of the Nature network: recipe dqn, batch size 32."""
 
     precision: str
-    """Arithmetic of the network."""
+    """Precision of the network."""
     threads: int
-    """Processor threads."""
+    """CPU threads."""
     updates_per_second: float
-    """Drawing the batches included."""
+    """Updates per second, including drawing the batches."""
 
 
 @dataclass(frozen=True)
 class Findings:
-    """All that the doctor has to say."""
+    """All findings of the doctor."""
 
     machine: Machine
-    """What it is."""
+    """The machine."""
     memory_bytes_per_second: float
-    """Read and written by a copy in the device's memory."""
+    """Bytes per second that a copy in the device's memory reads and writes."""
     emulators: tuple[EmulatorSpeed, ...]
-    """By environments and threads."""
+    """Emulator speeds by number of environments and threads."""
     updates: tuple[UpdateSpeed, ...]
-    """By precision and threads."""
+    """Update speeds by precision and threads."""
     best: UpdateSpeed
-    """The fastest of them: what the estimates go by."""
+    """The fastest of the update speeds; estimates use its settings."""
     multiply_adds_per_second: float
-    """Of those updates."""
+    """Multiply-adds per second of those updates."""
     recipes: tuple[Estimate, ...]
-    """What each will take."""
+    """An estimate for each recipe."""
 
     def to_json(self) -> dict[str, JSON]:
-        """All of it as plain JSON."""
+        """All findings as plain JSON."""
         found: dict[str, JSON] = dataclasses.asdict(self)
         return found
 
@@ -111,20 +112,22 @@ def examine(
     seconds: float,
     tell: Callable[[str], None],
 ) -> Findings:
-    """Measure for about so many seconds; `tell` hears what is being measured.
+    """Measure for about `seconds` seconds; `tell` is called with what is being measured.
 
-    `game` is for the emulators; a recipe that shows its game otherwise has them measured again.
+    Emulators are measured on `game`, and again for recipes with other game settings.
     """
     machine, cores = look(folder), available_cores()
-    threads, actions = thread_counts(cores), count_actions(game)
+    threads = thread_counts(cores)
     found = resolve(Compute())
     memory = measure_memory(found.device)
-    box = EMULATOR_SHARE * seconds / (len(threads) * len(ENVIRONMENT_COUNTS))
+    budget = EMULATOR_SHARE * seconds / (len(threads) * len(ENVIRONMENT_COUNTS))
     emulators = []
     for count in ENVIRONMENT_COUNTS:
         for t in threads:
             tell(f"{count} emulators, {t} threads")
-            rate = measure_emulators(game, count, t, box)
+            with opened(game, count, t) as environments:
+                rate = measure_emulators(environments, count, budget)
+                actions = len(environments.action_meanings)
             emulators.append(EmulatorSpeed(count, t, rate))
     updates = _measure_updates(found, threads, actions, UPDATE_SHARE * seconds, tell)
     best = max(updates, key=lambda u: u.updates_per_second)
@@ -134,25 +137,29 @@ def examine(
     for recipe in recipes:
         tell(recipe.name)
         hardware = hardware_of(recipe, fastest)
-        emulator_rate = (
-            _nearest(emulators, recipe.environments, hardware.threads)
-            if recipe.game == game and hardware.threads in threads
-            else measure_emulators_of(recipe, hardware.threads, box)
-        )
-        costs = measure_costs(
-            recipe,
-            hardware,
-            actions if recipe.game == game else count_actions(recipe.game),
-            emulator_rate,
-            RECIPE_SHARE * seconds / len(recipes),
-            1.0 / rate,
-        )
-        estimates.append(estimate(recipe, hardware, costs))
+        count = enough_emulators(recipe, hardware.threads)
+        with opened(recipe.game, count, hardware.threads) as environments:
+            emulator_rate = (
+                _nearest(emulators, recipe.environments, hardware.threads)
+                if recipe.game == game and hardware.threads in threads
+                else measure_emulators(environments, count, budget)
+            )
+            costs = measure_costs(
+                recipe,
+                hardware,
+                len(environments.action_meanings),
+                environments,
+                count,
+                emulator_rate,
+                RECIPE_SHARE * seconds / len(recipes),
+                1.0 / rate,
+            )
+        estimates.append(estimate(recipe, hardware, costs, predict_requirements(recipe)))
     return Findings(machine, memory, tuple(emulators), tuple(updates), best, rate, tuple(estimates))
 
 
 def look(folder: Path) -> Machine:
-    """See what the machine is; nothing is measured."""
+    """Describe the machine without measuring anything."""
     device = resolve(Compute()).device
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
     return Machine(
@@ -166,7 +173,7 @@ def look(folder: Path) -> Machine:
 
 
 def hardware_of(recipe: Recipe, fastest: Hardware) -> Hardware:
-    """What a recipe is measured on: the fastest settings, but for what it settles itself."""
+    """The hardware to measure a recipe on: the fastest settings, unless the recipe sets its own."""
     if recipe.compute.device != "auto":
         return resolve(recipe.compute)
     return replace(fastest, threads=recipe.compute.threads or fastest.threads)
@@ -182,18 +189,18 @@ def _measure_updates(
     precisions = list(dict.fromkeys((torch.float32, found.precision)))
     if found.device.type != "cpu":
         threads = [found.threads]
-    box = seconds / (len(precisions) * len(threads))
+    budget = seconds / (len(precisions) * len(threads))
     speeds = []
     for precision in precisions:
         for t in threads:
             name = str(precision).removeprefix("torch.")
             tell(f"updates in {name}, {t} threads")
             bench = build_bench(dqn("pong"), Hardware(found.device, precision, t), actions)
-            speeds.append(UpdateSpeed(name, t, 1.0 / measure_updates(bench, box).update))
+            speeds.append(UpdateSpeed(name, t, 1.0 / measure_updates(bench, budget).update))
     return speeds
 
 
 def _nearest(speeds: list[EmulatorSpeed], environments: int, threads: int) -> float:
-    """What was measured with the largest count that is not larger, on so many threads."""
+    """The speed on `threads` threads with the largest count of at most `environments`."""
     fitting = [s for s in speeds if s.threads == threads and s.environments <= environments]
     return max(fitting, key=lambda s: s.environments).decisions_per_second

@@ -1,4 +1,4 @@
-"""Measuring a machine: emulators, updates, acting and memory, each in a box of time."""
+"""Measuring a machine: emulators, updates, acting and memory, each within a time budget."""
 
 from __future__ import annotations
 
@@ -6,164 +6,150 @@ import contextlib
 import statistics
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import torch
 
-from qcade.agent.actor import Actor
-from qcade.agent.learner import Learner
+from qcade.compute.hardware import Hardware, torch_threads
+from qcade.doctor.noise import NoiseEnvironments
 from qcade.games.opening import open_game
-from qcade.machine import Hardware, keep_freed_memory, torch_threads
-from qcade.networks.q_network import build_q_network
-from qcade.parts import Game
+from qcade.networks.q_network import QNetwork
+from qcade.parts import Environments, Game
 from qcade.recipe import Recipe, ReplayRecipe
-from qcade.replay.frames import FrameRing
-from qcade.training.acting import Acting
-from qcade.training.update_rules import UpdateRule, target_rule, update_rule
-from qcade.types import TimeStep
+from qcade.training.loop import NO_INPUT, make_runners
+from qcade.training.parts import Training, assemble, network_of
 
 REPLAY_FRAMES = 4_096
-"""Frames in the memory that updates are measured on: more than a processor's caches hold."""
-EPISODE_ROWS = 200
+"""Frames in the replay memory that updates are measured on: more than CPU caches can hold."""
 COPIED_BYTES = 128 * 2**20
 EMULATOR_CHUNK = 8
-"""Decisions of all environments between two looks at the clock."""
-
-
-class Bench(NamedTuple):
-    """What a recipe learns and acts with, on frames of noise instead of a game."""
-
-    recipe: Recipe
-    """What is measured."""
-    learner: Learner
-    """Its networks and optimizer."""
-    actor: Actor
-    """Its player."""
-    ring: FrameRing
-    """A memory that is full, though small."""
-    hardware: Hardware
-    """Where and how it computes."""
-
-    def rule(self) -> UpdateRule:
-        """Make a fresh rule of updates that has heard what it needs of the actor."""
-        rule = update_rule(self.recipe, self.learner, self.ring, self.actor.actions, 0)
-        for _ in range(self.ring.rows):
-            shape = (self.ring.environments, self.actor.actions)
-            rule.heard(torch.zeros(shape, device=self.ring.device))
-        return rule
+"""Decisions of each environment between two readings of the clock."""
 
 
 @dataclass(frozen=True)
 class UpdateTimes:
-    """How long learning takes, in seconds."""
+    """The measured time of an update."""
 
     update: float
-    """One gradient update, drawing its batch included: the median."""
+    """Median seconds of one gradient update, including drawing its batch."""
     measured_updates: int
-    """How many updates the median is of."""
+    """How many updates were measured."""
 
 
 def thread_counts(cores: int) -> list[int]:
-    """Numbers of threads worth trying: powers of two below the number of cores, and that."""
+    """Numbers of threads to try: powers of two below the number of cores, and that number."""
     return sorted({2**power for power in range(cores.bit_length()) if 2**power < cores} | {cores})
 
 
-def build_bench(recipe: Recipe, hardware: Hardware, actions: int) -> Bench:
-    """Put together what is measured; the memory is filled with noise."""
+def build_bench(
+    recipe: Recipe, hardware: Hardware, actions: int, network: QNetwork | None = None
+) -> Training:
+    """Assemble a run on frames of noise instead of a game, with a small but full replay memory.
+
+    It learns with `network`, or with a new one.
+    """
     height, width = recipe.game.frame_shape
-    network = build_q_network(
-        recipe.torso, recipe.algorithm, (recipe.stack, height, width), actions, seed=0
-    )
-    noise = torch.Generator(hardware.device).manual_seed(0)
-    learner = Learner(
-        network, recipe.algorithm, recipe.optimizer, target_rule(recipe), hardware, noise
-    )
-    actor = Actor(learner.network, actions, hardware, seed=0, noise=noise)
-    ring = FrameRing(
-        _rows(recipe), recipe.environments, height, width, recipe.stack, hardware.device
-    )
-    randomness = np.random.default_rng(0)
-    for row in range(ring.rows):
-        ring.append(
-            _noise(randomness, ring, row), randomness.integers(actions, size=ring.environments)
-        )
-    return Bench(recipe, learner, actor, ring, hardware)
+    environments = NoiseEnvironments(recipe.environments, height, width, actions)
+    network = network or network_of(recipe, actions, seed=0)
+    training = assemble(recipe, hardware, environments, network, "raw", _rows(recipe))
+    session, randomness = training.session, np.random.default_rng(0)
+    session.open()
+    q_values = torch.zeros(recipe.environments, actions, device=hardware.device)
+    while session.next_row < training.ring.rows:
+        if training.source.needs_q_values:
+            # Records the Q-values of a rollout; its minibatches are not used.
+            deque(training.source.due(training.clock, q_values), maxlen=0)
+        session.send(randomness.integers(actions, size=recipe.environments))
+        session.receive()
+    return training
 
 
-def measure_updates(bench: Bench, seconds: float) -> UpdateTimes:
-    """Make updates for about so long: at least one, after one that is not counted."""
-    keep_freed_memory()
-    progress = bench.recipe.progress(0)
-    rule = bench.rule()
+def measure_updates(bench: Training, seconds: float) -> UpdateTimes:
+    """Make updates for about `seconds` seconds: at least one, after an untimed one."""
+    runners = make_runners(bench)
+
+    def update() -> None:
+        bench.learner.set_learning_rate(bench.progress)
+        runners.update.run(bench.source.next_plans(bench.clock, 1))
+        bench.clock.updates += 1
+        bench.learner.update_target(bench.clock.updates)
+
     with torch_threads(bench.hardware.threads):
-        _timed(bench.hardware, lambda: rule.update(progress))
-        times = _repeated(bench.hardware, lambda: rule.update(progress), seconds)
+        _timed(bench.hardware, update)
+        times = _repeated(bench.hardware, update, seconds)
     return UpdateTimes(statistics.median(times), len(times))
 
 
-def measure_acting(bench: Bench, seconds: float) -> float:
-    """Seconds that choosing one action in every environment takes, all of them greedy."""
-    keep_freed_memory()
-    acting = Acting(bench.actor, bench.ring)
+def measure_acting(bench: Training, seconds: float) -> float:
+    """Seconds to choose a greedy action in every environment."""
+    runners, count = make_runners(bench), bench.recipe.environments
+
+    def act() -> None:
+        bench.actor.choose_by(lambda: runners.value.run([NO_INPUT])["q_values"], count, 0.0)
+
     with torch_threads(bench.hardware.threads):
-        return statistics.median(_repeated(bench.hardware, lambda: acting.act(0.0), seconds))
+        return statistics.median(_repeated(bench.hardware, act, seconds))
 
 
-def measure_emulators(game: Game, environments: int, threads: int, seconds: float) -> float:
-    """Decisions a second of that many environments under random play, all of them together."""
-    opened = open_game(game, environments, 0, threads)
-    try:
-        actions = len(opened.action_meanings)
-        randomness = np.random.default_rng(0)
-        opened.reset()
-        made, started = 0, time.perf_counter()
-        while True:
-            for _ in range(EMULATOR_CHUNK):
-                opened.send(randomness.integers(actions, size=environments))
-                opened.recv()
-            made += EMULATOR_CHUNK * environments
-            passed = time.perf_counter() - started
-            if passed >= seconds:
-                return made / passed
-    finally:
-        opened.close()
+def measure_emulators(environments: Environments, count: int, seconds: float) -> float:
+    """Decisions per second of all E environments together under random play.
+
+    The environments must be reset already.
+    """
+    actions, randomness = len(environments.action_meanings), np.random.default_rng(0)
+    decisions, started = 0, time.perf_counter()
+    while True:
+        for _ in range(EMULATOR_CHUNK):
+            environments.send(randomness.integers(actions, size=count))
+            environments.recv()
+        decisions += EMULATOR_CHUNK * count
+        elapsed = time.perf_counter() - started
+        if elapsed >= seconds:
+            return decisions / elapsed
 
 
 @contextlib.contextmanager
-def emulators_beside(game: Game, environments: int, threads: int) -> Iterator[Callable[[], float]]:
-    """Play at random in the background; yield what tells the decisions a second so far.
+def opened(game: Game, environments: int, threads: int) -> Iterator[Environments]:
+    """Open and reset environments of a game for the duration of the context."""
+    started = open_game(game, environments, 0, threads)
+    try:
+        started.reset()
+        yield started
+    finally:
+        started.close()
 
-    Emulators and updates that run at once share caches and the clock of the processor: each is
-    slower than alone.
+
+@contextlib.contextmanager
+def play_in_background(environments: Environments, count: int) -> Iterator[Callable[[], float]]:
+    """Play at random in a thread; yield a function that returns the decisions per second so far.
+
+    Emulators and updates that run at the same time share the CPU's caches and clock: each is slower
+    than on its own.
     """
-    opened = open_game(game, environments, 0, threads)
-    randomness = np.random.default_rng(0)
-    actions = len(opened.action_meanings)
-    opened.reset()
-    stop, made, started = threading.Event(), 0, time.perf_counter()
+    randomness, actions = np.random.default_rng(0), len(environments.action_meanings)
+    stop, decisions, started = threading.Event(), 0, time.perf_counter()
 
     def play() -> None:
-        nonlocal made
+        nonlocal decisions
         while not stop.is_set():
-            opened.send(randomness.integers(actions, size=environments))
-            opened.recv()
-            made += environments
+            environments.send(randomness.integers(actions, size=count))
+            environments.recv()
+            decisions += count
 
     player = threading.Thread(target=play, name="emulators")
     player.start()
     try:
-        yield lambda: max(made, 1) / (time.perf_counter() - started)
+        yield lambda: max(decisions, 1) / (time.perf_counter() - started)
     finally:
         stop.set()
         player.join()
-        opened.close()
 
 
 def measure_memory(device: torch.device, seconds: float = 0.3) -> float:
-    """Bytes a second that a copy within the device's memory reads and writes."""
+    """Bytes per second that a copy within the device's memory reads and writes."""
     source = torch.zeros(COPIED_BYTES, dtype=torch.uint8, device=device)
     copy = torch.empty_like(source)
     hardware = Hardware(device, torch.float32, torch.get_num_threads())
@@ -171,31 +157,11 @@ def measure_memory(device: torch.device, seconds: float = 0.3) -> float:
     return 2 * COPIED_BYTES / statistics.median(times)
 
 
-def count_actions(game: Game) -> int:
-    """How many actions a game has; opens it once."""
-    opened = open_game(game, 1, 0, 1)
-    try:
-        return len(opened.action_meanings)
-    finally:
-        opened.close()
-
-
 def _rows(recipe: Recipe) -> int:
     if isinstance(recipe, ReplayRecipe):
         least = recipe.replay.most_n_step + recipe.stack + recipe.algorithm.future_steps + 1
         return max(least, REPLAY_FRAMES // recipe.environments)
     return recipe.ring_rows
-
-
-def _noise(randomness: np.random.Generator, ring: FrameRing, row: int) -> TimeStep:
-    count = ring.environments
-    shape = (count, ring.height, ring.width)
-    return TimeStep(
-        frame=randomness.integers(256, size=shape, dtype=np.uint8),
-        reward=randomness.integers(2, size=count).astype(np.float32),
-        discount=np.ones(count, np.float32),
-        first=np.full(count, row % EPISODE_ROWS == 0),
-    )
 
 
 def _repeated(hardware: Hardware, action: Callable[[], object], seconds: float) -> list[float]:

@@ -1,4 +1,4 @@
-"""What the doctor found, for people."""
+"""The doctor's findings as human-readable tables and sentences."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from rich.table import Table
 from qcade.doctor.estimates import Costs, Estimate, seconds_per_decision
 from qcade.doctor.examination import Findings
 
-HOURS_A_DAY = 24.0
+HOURS_PER_DAY = 24.0
 
 
 def report(findings: Findings) -> Iterator[RenderableType]:
-    """Tables and sentences, in the order of reading."""
+    """Yield the tables and sentences of the report, in order."""
     machine = findings.machine
     yield (
         f"{machine.processor}; {_counted(machine.cores, 'core')}; networks on {machine.device}; "
@@ -31,13 +31,13 @@ def report(findings: Findings) -> Iterator[RenderableType]:
     yield f"\n{advice(findings)}\n"
     yield recipe_table(findings)
     yield (
-        "\nenvs: emulators side by side. Updates, acting, emulators: shares of the time while it "
-        "learns.\nabout: worked out from multiply-adds, not measured."
+        "\nenvs: emulators in parallel. Updates, acting, emulators: shares of the time while "
+        "learning.\nabout: computed from multiply-adds, not measured."
     )
 
 
 def emulator_table(findings: Findings) -> Table:
-    """Decisions a second by environments and threads."""
+    """Decisions per second by environments and threads."""
     rates = {
         (_counted(s.environments, "environment"), s.threads): f"{s.decisions_per_second:,.0f}"
         for s in sorted(findings.emulators, key=lambda speed: speed.environments)
@@ -46,7 +46,7 @@ def emulator_table(findings: Findings) -> Table:
 
 
 def update_table(findings: Findings) -> Table:
-    """Updates a second by precision and threads."""
+    """Updates per second by precision and threads."""
     rates = {(s.precision, s.threads): f"{s.updates_per_second:,.1f}" for s in findings.updates}
     return _by_threads("Nature network, updates/s", rates)
 
@@ -62,22 +62,22 @@ def _by_threads(title: str, rates: Mapping[tuple[str, int], str]) -> Table:
 
 
 def advice(findings: Findings) -> str:
-    """The settings that were fastest, and whether they are what a run takes of itself."""
+    """The fastest settings, and the options that select them if they are not the defaults."""
     best = findings.best
     options = []
     if best.threads != findings.machine.cores:
         options.append(f"--compute.threads {best.threads}")
     if best.precision != findings.updates[-1].precision:
         options.append(f"--compute.precision {best.precision}")
-    said = f"Updates are fastest in {best.precision} on {_counted(best.threads, 'thread')}"
-    rate = f"{findings.multiply_adds_per_second / 1e9:,.0f} billion multiply-adds a second"
+    fastest = f"Updates are fastest in {best.precision} on {_counted(best.threads, 'thread')}"
+    rate = f"{findings.multiply_adds_per_second / 1e9:,.0f} billion multiply-adds/s"
     if not options:
-        return f"{said} ({rate}): what a run takes of itself."
-    return f"{said} ({rate}): train with {' '.join(options)}."
+        return f"{fastest} ({rate}): these are the defaults."
+    return f"{fastest} ({rate}): train with {' '.join(options)}."
 
 
 def recipe_table(findings: Findings) -> Table:
-    """What each recipe will take."""
+    """The estimate for each recipe."""
     table = Table("recipe", box=None, pad_edge=False)
     for title in ("time", "frames", "decisions/s", "envs", "updates", "acting", "emulators"):
         table.add_column(title, justify="right")
@@ -100,31 +100,31 @@ def recipe_table(findings: Findings) -> Table:
 
 
 def remarks(found: Estimate, free_disk_bytes: int) -> str:
-    """What keeps a recipe from running here; nothing if nothing does."""
-    said = []
+    """What prevents a recipe from running here; an empty string if nothing does."""
+    problems = []
     if not found.fits_memory:
-        said.append("too little memory: --fit halves the replay")
+        problems.append("too little memory: --fit halves the replay")
     if found.disk_bytes > free_disk_bytes:
-        said.append("too little disk")
-    return "; ".join(said)
+        problems.append("too little disk")
+    return "; ".join(problems)
 
 
 def shares(costs: Costs) -> tuple[float, float, float]:
     """Shares of updates, acting and emulators in the time of a decision while learning.
 
-    They add up to more than 1 where emulators and updates overlap.
+    Their sum exceeds 1 if emulators and updates overlap.
     """
     whole = seconds_per_decision(costs, is_learning=True)
     return costs.learning / whole, costs.acting / whole, costs.emulating / whole
 
 
 def sentence(found: Estimate) -> str:
-    """An estimate for the one who starts a run."""
+    """The estimate that is printed when a run starts."""
     updates, acting, emulators = shares(found.costs)
     how = (
-        f"measured on {_counted(found.costs.measured_updates, 'update')} just now"
+        f"measured on {_counted(found.costs.measured_updates, 'update')}"
         if found.costs.measured_updates
-        else f"from {found.costs.multiply_adds / 1e9:,.1f} billion multiply-adds an update"
+        else f"computed from {found.costs.multiply_adds / 1e9:,.1f} billion multiply-adds/update"
     )
     return (
         f"The whole run takes {time_of(found)} here: {rate_of(found)} decisions/s "
@@ -134,29 +134,29 @@ def sentence(found: Estimate) -> str:
 
 
 def busy_sentence(cores: float) -> str:
-    """What to think of an estimate made beside other programs."""
-    return f"Other programs keep {cores:.1f} cores busy now; without them it would be faster."
+    """The warning that other programs affect the estimate."""
+    return f"Other programs are using {cores:.1f} cores; without them the run would be faster."
 
 
 def time_of(found: Estimate) -> str:
-    """How long a run will take, in words; two digits, since no more is known."""
+    """How long a run will take, human-readable; two digits, the precision of the estimate."""
     about = "" if found.costs.measured_updates else "about "
     hours = found.hours
-    if hours >= 2 * HOURS_A_DAY:
-        return f"{about}{_two_digits(hours / HOURS_A_DAY)} days"
+    if hours >= 2 * HOURS_PER_DAY:
+        return f"{about}{_two_digits(hours / HOURS_PER_DAY)} days"
     if hours >= 1.0:
         return f"{about}{_two_digits(hours)} h"
     return f"{about}{_two_digits(max(60 * hours, 0.1))} min"
 
 
 def rate_of(found: Estimate) -> str:
-    """Decisions a second; two digits of slow ones."""
+    """Decisions per second; below 10, two digits."""
     rate = found.decisions_per_second
     return f"{rate:,.0f}" if rate >= 10 else f"{rate:.2g}"
 
 
 def gigabytes(size: float) -> str:
-    """A size for people."""
+    """A size in GB, human-readable."""
     return f"{size / 1e9:,.1f} GB"
 
 

@@ -1,1 +1,1 @@
-"""Files that no kill, no power cut and no full disk can spoil."""
+"""Files that a kill, a power cut or a full disk cannot damage."""

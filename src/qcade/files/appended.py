@@ -1,4 +1,4 @@
-"""A file that only grows, with its length and checksum at hand, and that no full disk can spoil."""
+"""An append-only file with a running checksum, which a full disk cannot damage."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from qcade.files.whole import flush
 
 
 class FilePosition(NamedTuple):
-    """How much of a file belongs to a checkpoint, and its checksum."""
+    """Length and checksum of the part of a file that belongs to a checkpoint."""
 
     length_bytes: int
-    """Length."""
+    """Length in bytes."""
     crc: int
-    """CRC-32 of that much."""
+    """CRC-32 of these bytes."""
 
 
-def kept_or_put_aside(path: Path, kept: FilePosition) -> tuple[FilePosition, Path | None]:
-    """What can be gone on with: `kept`, or a new file if the old one does not fit it any more.
+def kept_or_set_aside(path: Path, kept: FilePosition) -> tuple[FilePosition, Path | None]:
+    """Return the position to continue after: `kept`, or 0 if the file does not match it any more.
 
-    A file that was cut, changed or lost since the checkpoint must not be gone on with; it is
-    renamed, and its new name is returned, if there is one at all.
+    A file that was cut or changed since the checkpoint must not be continued: it is renamed, and
+    its new name is returned too. That is None if the file matches or is missing.
     """
     content = path.read_bytes()[: kept.length_bytes] if path.is_file() else b""
     if FilePosition(len(content), zlib.crc32(content)) == kept:
         return kept, None
-    return FilePosition(0, 0), put_aside(path)
+    return FilePosition(0, 0), set_aside(path)
 
 
-def put_aside(path: Path) -> Path | None:
-    """Rename a file that must not be gone on with; its new name, or None if there is no file."""
+def set_aside(path: Path) -> Path | None:
+    """Rename a file that must not be continued; return its new name, None if there is no file."""
     number = 1
     while (aside := path.with_name(f"{path.name}.aside-{number}")).exists():
         number += 1
@@ -43,10 +43,10 @@ def put_aside(path: Path) -> Path | None:
 
 
 class AppendedFile:
-    """Holds what is appended until `spill`; what a full disk refused is written by the next one."""
+    """Buffers what is appended until `spill`; what a full disk refuses stays for the next call."""
 
     def __init__(self, path: Path, kept: FilePosition) -> None:
-        """Go on after `kept`; what lies beyond it is of work that was lost, and is cut off."""
+        """Continue after `kept`; the rest of the file belongs to lost work and is cut off."""
         self._length, self._crc = kept
         self._pending = bytearray()
         make_folder(path.parent)
@@ -55,7 +55,7 @@ class AppendedFile:
         self._file = open(path, "ab", buffering=0)  # noqa: SIM115
 
     def append(self, content: bytes) -> None:
-        """Take content in; never fails."""
+        """Add content to the buffer; never fails."""
         self._pending += content
         self._length += len(content)
         self._crc = zlib.crc32(content, self._crc)
@@ -66,16 +66,16 @@ class AppendedFile:
         return FilePosition(self._length, self._crc)
 
     def spill(self) -> None:
-        """Give the operating system what is pending; OSError if the disk is full."""
+        """Pass pending content to the operating system; OSError if the disk is full."""
         while self._pending:
             written = self._file.write(self._pending)
             del self._pending[: written or 0]
 
     def flush(self) -> None:
-        """Bring everything to the disk itself."""
+        """Flush everything to the disk itself."""
         self.spill()
         flush(self._file.fileno())
 
     def close(self) -> None:
-        """Close the file, without what could not be written."""
+        """Close the file, and drop what could not be written."""
         self._file.close()

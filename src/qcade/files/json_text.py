@@ -1,7 +1,4 @@
-"""JSON as it comes from people and strangers, and as it is written: never NaN, never two meanings.
-
-Whatever is wrong with a text is said in a sentence that a person can act on.
-"""
+"""Strict JSON from any source: no NaN, no repeated names, and errors that a person can act on."""
 
 from __future__ import annotations
 
@@ -23,24 +20,24 @@ _EXPECTED = {
     "Extra data": "the JSON ends before this",
     "Unterminated string starting at": "the text that begins here has no closing quotation mark",
     "Invalid control character at": "a line break or control character inside of a text",
-    "Invalid \\escape": "a backslash that means nothing: double it (\\\\) to write one",
+    "Invalid \\escape": "an unknown escape sequence: write \\\\ for a backslash",
     "Invalid \\uXXXX escape": "\\u needs four hexadecimal digits",
-    "Illegal trailing comma before end of object": "this comma is one too many",
-    "Illegal trailing comma before end of array": "this comma is one too many",
+    "Illegal trailing comma before end of object": "this comma must be removed",
+    "Illegal trailing comma before end of array": "this comma must be removed",
 }
-"""What Python's reader says, in words for people."""
+"""Messages of Python's JSON reader, and plainer ones."""
 
 
 class _RefusedError(ValueError):
-    """What is wrong with JSON that Python alone would take; the text is a predicate."""
+    """An error in JSON that Python's reader accepts; its message is the predicate of a sentence."""
 
 
 def parse_json(content: bytes, where: str) -> JSON:
     """Read one JSON value from UTF-8, or from UTF-16 or UTF-32, as PowerShell writes it.
 
     A byte order mark is skipped. `where` names the text in messages. Raises QcadeError for anything
-    that is not strictly JSON, and for names that are given twice, numbers that are not finite, and
-    more than 50 levels.
+    that is not strictly JSON, and for repeated names, numbers that are not finite, and more than 50
+    levels of nesting.
     """
     text = _decoded(content, where)
     if not text.strip(" \t\r\n"):
@@ -54,9 +51,9 @@ def parse_json(content: bytes, where: str) -> JSON:
     except RecursionError:
         raise _too_deep(where) from None
     except ValueError:
-        # Python refuses whole numbers beyond some thousands of digits.
+        # Python refuses whole numbers of more than a few thousand digits.
         raise QcadeError(f"{where} has a whole number of thousands of digits") from None
-    # Brackets within texts count as well, so that more of them need a closer look.
+    # Brackets inside strings are counted too, so a high count calls for an exact check.
     if sum(map(content.count, _OPENINGS)) > DEEPEST_NESTING:
         _check_depth(data, where, DEEPEST_NESTING)
     return data
@@ -71,19 +68,19 @@ def parse_json_object(content: bytes, where: str) -> dict[str, JSON]:
 
 
 def json_text(data: JSON, where: str, indent: int | None = None) -> str:
-    """Write a JSON value as ASCII; RunFailed, naming the field, where a number is not finite."""
+    """Return a JSON value as ASCII text; RunFailed names a field whose number is not finite."""
     try:
         return json.dumps(data, indent=indent, allow_nan=False)
     except ValueError:
-        field = _unwritable(data)
-        if field is None:
+        reason = _unwritable(data)
+        if reason is None:
             raise
-        raise RunFailed(f"{where} cannot be written as JSON: {field}") from None
+        raise RunFailed(f"{where} cannot be written as JSON: {reason}") from None
 
 
 def _decoded(content: bytes, where: str) -> str:
     if content[:1] == b"\0" and not content.strip(b"\0"):
-        # As a power cut leaves files.
+        # A power cut leaves such files.
         raise _has_zeros(where)
     is_utf8 = content[:1] in _OPENINGS and b"\0" not in content[:4]
     try:
@@ -126,7 +123,7 @@ def _place(error: json.JSONDecodeError) -> str:
     expected = _EXPECTED.get(message, "this cannot be read")
     before, after = error.doc[: error.pos].rstrip(), error.doc[error.pos : error.pos + 1]
     if before.endswith(",") and after in ("}", "]"):
-        expected = "the comma before this is one too many"
+        expected = "the comma before this must be removed"
     line = f"line {error.lineno:,}, " if "\n" in error.doc.strip() else ""
     return f"{line}column {error.colno:,}: {expected}"
 
@@ -145,7 +142,7 @@ def _too_deep(where: str) -> QcadeError:
 
 
 def _unwritable(data: JSON, path: str = "") -> str | None:
-    """The first number in there that JSON cannot hold, with its path."""
+    """Return the path of the first number that JSON cannot hold, and why; None if there is none."""
     if isinstance(data, dict):
         inner = {f"{path}.{name}" if path else str(name): each for name, each in data.items()}
     elif isinstance(data, (list, tuple)):

@@ -1,4 +1,4 @@
-"""Folders that appear whole, under a name that nobody else takes at the same time."""
+"""Folders that appear complete, under a name that no other process takes at the same time."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _SUFFIX = "tmp"
 
 
 @contextlib.contextmanager
-def unfinished_folder(beside: Path) -> Iterator[Path]:
-    """Make a hidden folder beside a path, where `take_name` can rename it to; removed otherwise.
+def unfinished_folder(target: Path) -> Iterator[Path]:
+    """Create a hidden folder next to `target`, for `take_name` to rename; deleted if it does not.
 
-    What processes of this machine that are gone have left there is removed as well.
+    Folders that ended processes of this machine have left there are deleted too.
     """
-    _remove_leftovers(beside.parent)
+    _remove_leftovers(target.parent)
     owner = f"{_host()}.{os.getpid()}.{secrets.token_hex(4)}"
-    path = beside.with_name(f".{file_name_part(beside.name)}.{owner}.{_SUFFIX}")
+    path = target.with_name(f".{file_name_part(target.name)}.{owner}.{_SUFFIX}")
     try:
         path.mkdir()
         yield path
@@ -37,13 +37,13 @@ def unfinished_folder(beside: Path) -> Iterator[Path]:
 
 
 def take_name(unfinished: Path, path: Path) -> bool:
-    """Rename a folder to `path`, in one step; False if there is something already."""
+    """Rename a folder to `path`, in one step; return False if `path` exists already."""
     if os.path.lexists(path):
         return False
     try:
         unfinished.rename(path)
     except OSError:
-        # Somebody was faster: a folder with something in it is never replaced.
+        # Another process was faster: a folder that is not empty is never replaced.
         if os.path.lexists(path):
             return False
         raise
@@ -52,7 +52,7 @@ def take_name(unfinished: Path, path: Path) -> bool:
 
 
 def first_free_folder(parent: Path, name: str) -> Path:
-    """Make `name` in `parent`, or `name-2` and so on if that is taken, and `parent` too."""
+    """Create `name` in `parent`, or `name-2` and so on if it exists, and `parent` if needed."""
     make_folder(parent)
     number = 1
     while True:
@@ -64,7 +64,7 @@ def first_free_folder(parent: Path, name: str) -> Path:
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder unless it is there; QcadeError if something else has its name."""
+    """Create a folder unless it exists; QcadeError if a file has its name."""
     try:
         path.mkdir(exist_ok=True)
     except FileExistsError:

@@ -1,4 +1,4 @@
-"""Format versions: every file of a run says which one it is of."""
+"""Format versions: every file of a run records its own."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Any
 from qcade.types import QcadeError
 
 
-def check_version(found: Any, newest: int, where: str) -> int:
-    """Check the format version of a file; QcadeError if this qcade does not know it."""
-    if type(found) is not int or found < 1:
+def check_version(version: Any, newest: int, where: str) -> int:
+    """Check the format version of a file and return it; QcadeError if it is unknown."""
+    if type(version) is not int or version < 1:
         raise QcadeError(f"{where} has no format version that qcade knows")
-    if found > newest:
+    if version > newest:
         raise QcadeError(
-            f"{where} was written by a newer qcade (format {found}; this one reads up to "
+            f"{where} was written by a newer qcade (format {version}; this one reads up to "
             f"{newest}): install a newer qcade"
         )
-    return found
+    return version

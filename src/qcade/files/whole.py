@@ -1,4 +1,4 @@
-"""Files that are either whole or not there, whatever instant the power fails at."""
+"""Files that are either complete or absent, even after a power cut."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if sys.platform == "darwin":
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write under a temporary name, flush to the disk, then rename."""
+    """Write a file under a temporary name, flush it to the disk, then rename it."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with open(temporary, "wb") as file:
@@ -32,7 +32,7 @@ def write_whole(path: Path, content: bytes) -> None:
 
 
 def write_json(path: Path, data: JSON) -> None:
-    """Write readable JSON, whole."""
+    """Write indented JSON as `write_whole` does."""
     write_whole(path, (json_text(data, str(path), indent=2) + "\n").encode())
 
 
@@ -48,9 +48,9 @@ def read_json(path: Path) -> dict[str, JSON]:
 
 
 def flush(descriptor: int) -> None:
-    """Bring a file's content to the disk itself."""
+    """Flush a file's content to the disk itself."""
     if sys.platform == "darwin":
-        # There fsync leaves it in the disk's own cache; not every file system can do more.
+        # On macOS fsync leaves it in the disk's cache; not every file system supports this call.
         with contextlib.suppress(OSError):
             fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
             return
@@ -58,7 +58,7 @@ def flush(descriptor: int) -> None:
 
 
 def flush_folder(folder: Path) -> None:
-    """Bring a folder's entries to the disk; Windows has no such call and needs none."""
+    """Flush a folder's entries to the disk; Windows has no such call and needs none."""
     if os.name == "nt":
         return
     descriptor = os.open(folder, os.O_RDONLY)
@@ -69,20 +69,20 @@ def flush_folder(folder: Path) -> None:
 
 
 def sha256(path: Path) -> str:
-    """Checksum of a file, in hexadecimal."""
+    """Return the SHA-256 of a file, in hexadecimal."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def is_disk_full(error: BaseException) -> bool:
-    """Whether an operation failed for want of space."""
+    """Whether an operation failed because the disk or a quota is full."""
     full = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
     return isinstance(error, OSError) and (error.errno in full or "No space left" in str(error))
 
 
 @contextlib.contextmanager
 def writing_to(folder: Path) -> Iterator[None]:
-    """Turn the operating system's refusals into a sentence about `folder`."""
+    """Turn an OSError into a QcadeError with a sentence about `folder`."""
     try:
         yield
     except OSError as error:

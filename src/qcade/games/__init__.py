@@ -1,1 +1,1 @@
-"""Everything that can be played, and what scores in it mean."""
+"""Games: everything that can be played, and reference scores."""

@@ -1,7 +1,7 @@
-"""Resizing a picture as OpenCV's area interpolation does, bit for bit, which ale-py uses.
+"""Resizing pictures exactly as OpenCV's area interpolation, which ale-py uses.
 
-Pixels are single-precision sums in OpenCV's order. (Of processors other than x86-64, OpenCV's own
-results may differ by one grey level.)
+Pixels are single-precision sums in OpenCV's order. (On CPUs other than x86-64, OpenCV's own results
+may differ by one grey level.)
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _FIXED_POINT_ONE = 2048
 
 
 def opencv_area(source: tuple[int, int], target: tuple[int, int]) -> Preprocess:
-    """Make a function from uint8 [H', W'], the source, to uint8 [H, W], the target."""
+    """Make a function that resizes uint8 [H', W'], the source, to uint8 [H, W], the target."""
     (source_height, source_width), (height, width) = source, target
     if source == target:
         return np.copy
@@ -33,12 +33,12 @@ def opencv_area(source: tuple[int, int], target: tuple[int, int]) -> Preprocess:
 
 
 class _Taps(NamedTuple):
-    """Which source pixels make up each of N target pixels, K at most."""
+    """The source pixels, at most K, that contribute to each of N target pixels."""
 
     source: IntArray
     """int64 [K, N]"""
     weight: FloatArray
-    """float32 [K, N]: 0 where a target pixel has fewer."""
+    """float32 [K, N]: 0 if a target pixel has fewer than K."""
 
 
 def _shrink(source: tuple[int, int], target: tuple[int, int]) -> Preprocess:
@@ -70,7 +70,7 @@ def _taps(source: int, target: int) -> _Taps:
 
 
 def _shares(start: float, scale: float, source: int) -> list[tuple[int, float]]:
-    """The source pixels between `start` and `start + scale`, with their shares of that."""
+    """The source pixels between `start` and `start + scale`, with their weights, which sum to 1."""
     length = min(scale, source - start)
     end = start + scale
     last_whole = min(int(np.floor(end)), source - 1)
@@ -97,7 +97,7 @@ def _shrink_by_whole_numbers(rows: int, columns: int) -> Preprocess:
 
 
 def _enlarge(source: tuple[int, int], target: tuple[int, int]) -> Preprocess:
-    """Interpolate, in fixed-point numbers, only where a target pixel spans two source pixels."""
+    """Interpolate in fixed point; only target pixels that span two source pixels are mixed."""
     (top, bottom, row_weights), (left, right, column_weights) = (
         _neighbours(*sizes) for sizes in zip(source, target, strict=True)
     )

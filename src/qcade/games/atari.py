@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import ale_py
+import numpy as np
 
 from qcade.games import atari_film
 from qcade.games.emulation import EmulatorSettings
-from qcade.games.emulators import AtariEnvironments, start_emulators
+from qcade.games.emulators import KEEP_RANDOMNESS, AtariEnvironments, start_emulators
 from qcade.games.names import canonical
 from qcade.games.roms import Rom, find_rom
 from qcade.games.seeds import environment_seeds
@@ -21,6 +22,7 @@ from qcade.types import (
     EmulatorPositive,
     FilmedStep,
     FrameSkip,
+    IntArray,
     Pixels,
     Probability,
 )
@@ -28,44 +30,44 @@ from qcade.types import (
 
 @dataclass(frozen=True)
 class Atari(Game):
-    """An Atari game with a fixed frame skip, as in the Nature paper and after it."""
+    """An Atari game with a fixed frame skip, as in the Nature paper and most later ones."""
 
     game: str = "pong"
     """Name of the game, in any usual spelling."""
     frame_skip: FrameSkip = 4
-    """Emulator frames that one decision lasts."""
+    """Emulator frames per decision."""
     sticky_actions: Probability = 0.0
-    """Probability, at each emulator frame, that the previous action is repeated instead."""
+    """Probability that a frame repeats the previous action instead of the chosen one."""
     noop_max: EmulatorCount = 30
-    """Most emulator frames that an episode may open with without any action."""
+    """Maximum number of random no-op frames at the start of an episode."""
     life_loss_terminal: bool = True
-    """Whether losing a life has discount 0, without ending the episode."""
+    """Whether a lost life counts as terminal (discount 0), without ending the episode."""
     fire_reset: bool = False
-    """Whether FIRE is pressed for the player when an episode opens."""
+    """Whether FIRE is pressed automatically at the start of an episode."""
     full_action_set: bool = False
-    """Whether all 18 actions are offered, not only those that matter in this game."""
+    """Whether to use all 18 actions, not only those with an effect in this game."""
     max_episode_frames: EmulatorPositive = 108_000
-    """Emulator frames after which an episode is cut off (108,000 are half an hour)."""
+    """Emulator frames after which an episode is truncated (108,000 are half an hour)."""
     height: Pixels = 84
     """Height of an observation in pixels."""
     width: Pixels = 84
     """Width of an observation in pixels."""
     rom: str | None = None
-    """Path of a ROM file of your own; it then decides the game."""
+    """Path of your own ROM file; it then determines the game."""
     rom_md5: str | None = None
-    """Checksum of that file, filled in: by it the ROM is found again wherever it is moved."""
+    """MD5 checksum of that file, filled in automatically; used to find the file if it moves."""
     mode: Count | None = None
-    """Mode of the game, a variant that its own switches select; none for its default."""
+    """Game mode, a variant selected by the console's switches; None for the default."""
     difficulty: Count | None = None
-    """Difficulty of the game, by its own switches; none for its default."""
+    """Difficulty, selected by the console's switches; None for the default."""
 
     def __post_init__(self) -> None:
-        """Make the name canonical, so that equal games are equal whatever the spelling."""
+        """Make the name canonical, so that games compare equal whatever the spelling."""
         object.__setattr__(self, "game", canonical(self.game))
 
     @property
     def slug(self) -> str:
-        """The canonical name of the game: of the one in `rom`, where that is given."""
+        """The canonical name of the game: if `rom` is set, of the game in that file."""
         return self.game if self.rom is None else self._rom().game
 
     @property
@@ -73,20 +75,34 @@ class Atari(Game):
         """H and W of an observation."""
         return self.height, self.width
 
+    def resized(self, pixels: int) -> Atari:
+        """The same game with square observations."""
+        return replace(self, height=pixels, width=pixels)
+
     @property
     def frames_per_decision(self) -> int:
-        """Emulator frames that one decision lasts."""
+        """Emulator frames per decision."""
         return self.frame_skip
 
     def open(self, environments: int, seed: int, threads: int = 0) -> AtariEnvironments:
         """Start E emulators on that many threads (0: all cores).
 
-        In a chosen mode or difficulty they share one thread. `QcadeError` without a ROM, or if the
-        game has no such mode or difficulty.
+        With a mode or difficulty set they share one thread. Raises QcadeError if there is no ROM or
+        the game has no such mode or difficulty.
         """
+        return self._start(environment_seeds(seed, environments), threads)
+
+    def open_unseeded(self, environments: int, threads: int = 0) -> AtariEnvironments:
+        """Start E emulators whose first reset does not reload the ROM, 0.1 s each."""
+        if self.mode is not None or self.difficulty is not None:
+            # These emulators load their ROM at the first reset, which needs a seed.
+            return self.open(environments, 0, threads)
+        return self._start(np.full(environments, KEEP_RANDOMNESS), threads)
+
+    def _start(self, seeds: IntArray, threads: int) -> AtariEnvironments:
         return AtariEnvironments(
-            start_emulators(self._settings(), environments, threads),
-            environment_seeds(seed, environments),
+            start_emulators(self._settings(), len(seeds), threads),
+            seeds,
             self.life_loss_terminal,
         )
 
@@ -106,13 +122,13 @@ class Atari(Game):
         actions: Iterable[int],
         is_shown: Callable[[int], bool] = always,
     ) -> Iterator[FilmedStep]:
-        """Play one emulator again from a seeded reset on, every frame of it in colour."""
+        """Recreate one emulator's play from a seeded reset; yield every frame in colour."""
         return atari_film.film(self._settings(), emulator_seed, actions, is_shown)
 
     def protocol(self) -> dict[str, JSON]:
-        """Everything about play that a score depends on, versions included."""
+        """Everything that scores depend on, including versions."""
         rom = self._rom()
-        # Only where they are chosen: runs from before there was a choice have no such entries.
+        # Only if set: runs made before these settings existed have no such entries.
         chosen = {"mode": self.mode, "difficulty": self.difficulty}
         return {
             "kind": "atari",

@@ -1,4 +1,4 @@
-"""Playing an Atari episode again, frame for frame, in full-size colour."""
+"""Recreating an Atari episode frame by frame, in full-size colour."""
 
 from __future__ import annotations
 
@@ -22,9 +22,8 @@ def film(
 ) -> Iterator[FilmedStep]:
     """Yield every emulator frame of the decisions, uint8 [height, width, 3], and their points.
 
-    The emulator draws sticky actions once a frame, so sending an action once for each frame of
-    its decision, and once where an episode opens, plays the very game that was played with a
-    frame skip.
+    The emulator draws sticky actions once per frame. So sending each action once per frame of its
+    decision, and once where an episode opens, recreates the game that was played with a frame skip.
     """
     emulator = start_emulators(dataclasses.replace(settings, frame_skip=1, size=None), 1, 1)
     emulator.reset(np.array([0]), np.array([seed]))

@@ -1,4 +1,4 @@
-"""Catch: a ball falls, a paddle moves under it; a game without a ROM that is learnt in minutes."""
+"""Catch: a ball falls and a paddle catches it; needs no ROM and is learned in minutes."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _BALL_GREY, _PADDLE_GREY = 255, 128
 
 @dataclass(frozen=True)
 class Catch(Game):
-    """A ball falls 7 rows in one of 7 columns: 1 point if the paddle is below it, else -1."""
+    """A ball falls in one of 7 columns: 1 point if the paddle catches it, else -1."""
 
     cell_pixels: CellPixels = 12
-    """Height and width of a cell; 12 make frames of 84x84, the size of Atari games."""
+    """Height and width of a cell in pixels; 12 gives 84x84 observations, as for Atari games."""
 
     @property
     def slug(self) -> str:
@@ -34,12 +34,21 @@ class Catch(Game):
         return _CELLS * self.cell_pixels, _CELLS * self.cell_pixels
 
     @property
+    def is_small(self) -> bool:
+        """Yes."""
+        return True
+
+    def resized(self, pixels: int) -> Catch:
+        """The same game with cells of another size."""
+        return Catch(cell_pixels=max(1, pixels // _CELLS))
+
+    @property
     def frames_per_decision(self) -> int:
         """Always 1."""
         return 1
 
     def open(self, environments: int, seed: int, threads: int = 0) -> CatchEnvironments:
-        """Start E games in the calling thread; game i is the same whatever E."""
+        """Start E games in the calling thread; game i does not depend on E."""
         return CatchEnvironments(environment_seeds(seed, environments), self.cell_pixels)
 
     @property
@@ -58,7 +67,7 @@ class Catch(Game):
         actions: Iterable[int],
         is_shown: Callable[[int], bool] = always,
     ) -> Iterator[FilmedStep]:
-        """Play one game again from a seed on."""
+        """Recreate one game from a seed."""
         game = CatchEnvironments(np.array([emulator_seed]), self.cell_pixels)
         game.reset()
         for number, action in enumerate(actions):
@@ -96,19 +105,19 @@ class CatchEnvironments:
         return ("LEFT", "NOOP", "RIGHT")
 
     def reset(self) -> TimeStep:
-        """Open one episode everywhere, going on with each game's own randomness."""
+        """Open one episode in every game, continuing each game's random generator."""
         self._ended[:] = True
         self._actions = np.ones(len(self._ended), np.int64)
         return self.recv()
 
     def send(self, actions: IntArray) -> None:
-        """Take the actions, int64 [E] in 0..2, for `recv`."""
+        """Store the actions, int64 [E] in 0..2, for `recv`."""
         if actions.shape != self._paddle.shape or actions.min() < 0 or actions.max() > 2:
             raise ValueError(f"actions must be {len(self._paddle)} numbers in 0..2: {actions}")
         self._actions = actions.astype(np.int64)
 
     def recv(self) -> TimeStep:
-        """Move everything by one decision."""
+        """Advance every game by one decision."""
         if self._actions is None:
             raise ValueError("send actions before receiving")
         actions, self._actions = self._actions, None
@@ -126,7 +135,7 @@ class CatchEnvironments:
         )
 
     def reseed(self, environments: IntArray, seeds: IntArray) -> UInt8Array:
-        """Open episodes from new randomness: int64 [n] and [n] -> uint8 [n, H, W]."""
+        """Open episodes with new seeds: int64 [n] and [n] -> uint8 [n, H, W]."""
         for i, seed in zip(environments, seeds, strict=True):
             self._randomness[i] = np.random.Generator(np.random.PCG64(int(seed)))
         self._open_episodes(np.isin(np.arange(len(self._row)), environments))

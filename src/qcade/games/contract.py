@@ -1,8 +1,8 @@
-"""What qcade needs of an environment: checked where it is opened and at every step.
+"""What qcade requires of an environment, checked when it is opened and at every step.
 
-The checks look at one number, one flag or one shape each, so they cost a few microseconds a step.
-Whatever an environment raises or gets wrong is an `EnvironmentFailed`, whose sentence names the
-environment, what it gave and what is needed; the exception itself stays its `__cause__`.
+Each check looks at one number, flag or shape, so a step costs a few microseconds more. Every error
+of an environment becomes an `EnvironmentFailed` that names the environment, what it returned and
+what is needed; an exception that it raised stays the `__cause__`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Reset(NamedTuple):
     frame: UInt8Array
     """uint8, of the declared shape."""
     lives: int
-    """`info["lives"]`, or 0 where there is none."""
+    """`info["lives"]`, or 0 if there is none."""
 
 
 class Step(NamedTuple):
@@ -40,19 +40,19 @@ class Step(NamedTuple):
     frame: UInt8Array
     """uint8, of the declared shape."""
     reward: float
-    """Finite, also as a float32."""
+    """Finite, and within the range of float32."""
     terminated: bool
     """Whether the game ended."""
     truncated: bool
-    """Whether the episode was cut."""
+    """Whether the episode was truncated."""
     lives: int
-    """`info["lives"]`, or 0 where there is none."""
+    """`info["lives"]`, or 0 if there is none."""
 
 
 def guarded(name: str, act: str, call: Callable[[], Result]) -> Result:
-    """Call into an environment; whatever it raises becomes an `EnvironmentFailed`.
+    """Call into an environment; any exception it raises becomes an `EnvironmentFailed`.
 
-    `act` says which call it is, as in "step". To be used in the environment's own thread, where
+    `act` names the call, for example "step". Only for use in the environment's own thread, where
     KeyboardInterrupt can only come from the environment itself.
     """
     try:
@@ -64,14 +64,14 @@ def guarded(name: str, act: str, call: Callable[[], Result]) -> Result:
 
 
 def raised(name: str, act: str, error: BaseException) -> EnvironmentFailed:
-    """Say in one line what an environment raised."""
+    """Return an `EnvironmentFailed` that says in one line what an environment raised."""
     lines = str(error).strip().splitlines()
     text = f": {lines[0]}" if lines else ""
     return EnvironmentFailed(f"{name} raised {type(error).__name__} in {act}{text}")
 
 
 def _misunderstood(name: str, error: BaseException) -> EnvironmentFailed | None:
-    """Recognise the errors of Python and Gymnasium's wrappers that mean an older interface."""
+    """Recognise errors of Python and Gymnasium's wrappers that mean an outdated interface."""
     text = str(error)
     if isinstance(error, TypeError) and "reset()" in text and "argument" in text:
         return _broken(name, f"reset does not take seed and options ({text})", f"{RESET}, {API}")
@@ -89,24 +89,24 @@ def _is_of_gymnasium(error: BaseException) -> bool:
 
 
 def check_spaces(name: str, environment: gymnasium.Env[Any, Any]) -> None:
-    """Refuse, with QcadeError, an environment whose actions or observations agents cannot use."""
+    """Raise QcadeError if agents cannot use an environment's actions or observations."""
     actions = environment.action_space
     if not isinstance(actions, spaces.Discrete):
         raise QcadeError(
-            f"{name} has the actions {actions}, but these agents choose from a list "
-            "(a Discrete space): wrap it, or choose another environment"
+            f"{name} has the action space {actions}, but qcade's agents need a Discrete space: "
+            "wrap the environment, or choose another one"
         )
-    seen = environment.observation_space
-    if not isinstance(seen, spaces.Box) or seen.dtype != np.uint8 or not _is_image(seen.shape):
+    shown = environment.observation_space
+    if not isinstance(shown, spaces.Box) or shown.dtype != np.uint8 or not _is_image(shown.shape):
         raise QcadeError(
-            f"{name} shows {seen}, but these agents look at single uint8 images "
-            "(HxW, HxWx1 or HxWx3), which qcade stacks itself: choose an environment that shows "
-            "them"
+            f"{name} has the observation space {shown}, but qcade's agents need single uint8 "
+            "images (HxW, HxWx1 or HxWx3), which qcade stacks itself: wrap the environment, or "
+            "choose another one"
         )
 
 
 def check_reset(name: str, shape: tuple[int, ...], returned: Any) -> Reset:
-    """Check what `reset` returned; `shape` is that of the observation space."""
+    """Check what `reset` returned; `shape` is the shape of the observation space."""
     if not isinstance(returned, tuple) or len(returned) != 2:
         raise _broken(name, f"reset returned {_described(returned)}", f"{RESET}, {API}")
     frame, info = returned
@@ -114,7 +114,7 @@ def check_reset(name: str, shape: tuple[int, ...], returned: Any) -> Reset:
 
 
 def check_step(name: str, shape: tuple[int, ...], returned: Any) -> Step:
-    """Check what `step` returned; `shape` is that of the observation space."""
+    """Check what `step` returned; `shape` is the shape of the observation space."""
     if not isinstance(returned, tuple) or len(returned) != 5:
         raise _broken(name, f"step returned {_described(returned)}", f"{STEP}, {API}")
     frame, reward, terminated, truncated, info = returned
@@ -143,7 +143,7 @@ def _frame(name: str, shape: tuple[int, ...], frame: Any) -> UInt8Array:
 
 def _reward(name: str, reward: Any) -> float:
     number = reward
-    # An array of one number is that number.
+    # An array with one element counts as a number.
     if isinstance(number, np.ndarray) and number.size == 1:
         number = number.reshape(-1)[0]
     if isinstance(number, (int, float, np.number, np.bool_)) and not np.iscomplexobj(number):
@@ -174,14 +174,12 @@ def _lives(name: str, info: Any) -> int:
         lives = lives.reshape(-1)[0]
     if isinstance(lives, (int, float, np.number)) and math.isfinite(lives) and lives == int(lives):
         return int(lives)
-    raise _broken(
-        name, f'info["lives"] is {_described(lives)}', "a whole number, or to leave it out"
-    )
+    raise _broken(name, f'info["lives"] is {_described(lives)}', "a whole number, or no such entry")
 
 
 def _broken(name: str, what: str, needed: str) -> EnvironmentFailed:
     return EnvironmentFailed(
-        f"{name} does not keep to Gymnasium's interface: {what}; needed: {needed}"
+        f"{name} does not follow Gymnasium's interface: {what}; needed: {needed}"
     )
 
 

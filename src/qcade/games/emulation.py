@@ -1,4 +1,4 @@
-"""What Atari emulators are told, and how they are spoken to."""
+"""The settings of Atari emulators and the interface to them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Outcomes: TypeAlias = "tuple[UInt8Array, NDArray[np.int32], BoolArray, BoolArray
 
 @dataclass(frozen=True, kw_only=True)
 class EmulatorSettings:
-    """How an emulator plays and what it shows."""
+    """How an emulator plays and what it returns."""
 
     rom: Path
     """The ROM file."""
@@ -27,26 +27,26 @@ class EmulatorSettings:
     difficulty: int | None
     """The game's difficulty; None for its default."""
     frame_skip: int
-    """Emulator frames of a decision."""
+    """Emulator frames per decision."""
     sticky_actions: float
-    """Probability, at each emulator frame, that the previous action is repeated."""
+    """Probability that a frame repeats the previous action instead of the chosen one."""
     noop_max: int
-    """Most emulator frames that an episode may open with without any action."""
+    """Maximum number of random no-op frames at the start of an episode."""
     fire_reset: bool
-    """Whether FIRE is pressed when an episode opens."""
+    """Whether FIRE is pressed at the start of an episode."""
     full_action_set: bool
-    """Whether actions number all 18, not only those that matter."""
+    """Whether to use all 18 actions, not only those with an effect."""
     max_episode_frames: int
-    """Emulator frames after which an episode is cut off."""
+    """Emulator frames after which an episode is truncated."""
     size: tuple[int, int] | None
-    """H and W of grey frames, each the maximum of the last two; None: the last whole, in colour."""
+    """H and W of grey frames, the maximum of the last two; None for the last screen in colour."""
 
 
 class VectorEmulators(Protocol):
-    """E emulators, spoken to as ale-py's vector interface is.
+    """E emulators with the interface of ale-py's `ALEVectorInterface`.
 
-    Each opens its next episode by itself, one `send` after an end. Observations are uint8
-    [E, 1, H, W] or [E, 1, H, W, 3]; `info["lives"]` is int32 [E].
+    Each opens its next episode by itself, at the first `send` after an episode ends. Observations
+    are uint8 [E, 1, H, W] or [E, 1, H, W, 3]; `info["lives"]` is int32 [E].
     """
 
     def get_action_set(self) -> list[ale_py.Action]:
@@ -54,11 +54,11 @@ class VectorEmulators(Protocol):
         ...
 
     def reset(self, emulators: IntArray, seeds: IntArray) -> tuple[UInt8Array, dict[str, Any]]:
-        """Open episodes in some emulators; a seed of -1 keeps an emulator's own randomness."""
+        """Open episodes in some emulators; a seed of -1 continues the current random state."""
         ...
 
     def send(self, actions: IntArray, strength: FloatArray) -> None:
-        """Start one decision everywhere."""
+        """Start one decision in every emulator."""
         ...
 
     def recv(self) -> Outcomes:

@@ -1,4 +1,4 @@
-"""E Atari emulators: starting them, and playing with them as `Environments`."""
+"""E Atari emulators: starting them, and using them as `Environments`."""
 
 from __future__ import annotations
 
@@ -7,19 +7,20 @@ from typing import Any
 import ale_py
 import numpy as np
 
+from qcade.compute.cores import available_cores
 from qcade.games.emulation import EmulatorSettings, VectorEmulators
 from qcade.games.mode_emulators import ModeEmulators
-from qcade.machine import available_cores
 from qcade.types import BoolArray, IntArray, QcadeError, TimeStep, UInt8Array
 
-_KEEP_RANDOMNESS = -1
+KEEP_RANDOMNESS = -1
+"""In place of a seed: no reseeding."""
 
 
 def start_emulators(settings: EmulatorSettings, emulators: int, threads: int) -> VectorEmulators:
     """Start E emulators on that many threads (0: all cores that this process may use).
 
-    ale-py's vector interface, which preprocesses in C++ threads, plays the default mode and
-    difficulty alone; those that can be told of others share one thread. `QcadeError` if the game
+    ale-py's vector interface, which preprocesses in C++ threads, supports only the default mode and
+    difficulty; for any other, the emulators share one Python thread. Raises QcadeError if the game
     has no such mode or difficulty.
     """
     ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)
@@ -42,12 +43,12 @@ def start_emulators(settings: EmulatorSettings, emulators: int, threads: int) ->
         episodic_life=False,
         life_loss_info=False,
         reward_clipping=False,
-        # It says steps and counts emulator frames, from the end of the opening no-ops on.
+        # Despite its name, counts emulator frames, from the end of the opening no-ops.
         max_episode_steps=settings.max_episode_frames,
         repeat_action_probability=settings.sticky_actions,
         full_action_space=settings.full_action_set,
         batch_size=0,
-        # Its own 0 would be all cores of the machine, whatever a container may use of them.
+        # Its own default, 0, would use all cores of the machine, even in a limited container.
         num_threads=threads or min(emulators, available_cores()),
         thread_affinity_offset=-1,
         autoreset_mode="NextStep",
@@ -63,7 +64,7 @@ class AtariEnvironments:
         seeds: IntArray,
         life_loss_terminal: bool,
     ) -> None:
-        """Wrap emulators that were not reset yet; `seeds` is int64 [E]."""
+        """Wrap emulators that have not been reset; `seeds` is int64 [E]."""
         self._emulators: VectorEmulators | None = emulators
         self._seeds = seeds
         self._life_loss_terminal = life_loss_terminal
@@ -78,9 +79,9 @@ class AtariEnvironments:
         return self._action_meanings
 
     def reset(self) -> TimeStep:
-        """Open one episode everywhere: the first time from the seeds, later going on from there."""
+        """Open one episode in every emulator: first from the seeds, later without reseeding."""
         observation, info = self._opened().reset(np.arange(len(self._seeds)), self._seeds)
-        self._seeds = np.full_like(self._seeds, _KEEP_RANDOMNESS)
+        self._seeds = np.full_like(self._seeds, KEEP_RANDOMNESS)
         self._lives = info["lives"]
         self._ended = np.zeros(len(self._seeds), np.bool_)
         return TimeStep(
@@ -91,14 +92,14 @@ class AtariEnvironments:
         )
 
     def send(self, actions: IntArray) -> None:
-        """Start one decision everywhere; int64 [E]; an unknown action is a `ValueError`."""
-        # The emulator would throw in a thread of its own, and recv would wait for ever.
+        """Start one decision in every emulator, int64 [E]; ValueError for an unknown action."""
+        # The emulator would throw in its own thread, and recv would wait forever.
         if actions.min() < 0 or actions.max() >= len(self._action_meanings):
             raise ValueError(f"actions must be 0..{len(self._action_meanings) - 1}: {actions}")
         self._opened().send(actions, self._strength)
 
     def recv(self) -> TimeStep:
-        """Wait for the decisions that `send` started; other Python threads go on meanwhile."""
+        """Wait for the decisions that `send` started; other Python threads keep running."""
         observation, points, terminated, truncated, info = self._opened().recv()
         first = self._ended
         stopped = terminated
@@ -114,9 +115,9 @@ class AtariEnvironments:
         )
 
     def reseed(self, environments: IntArray, seeds: IntArray) -> UInt8Array:
-        """Reload the ROM in some emulators, about 0.1 s each: [n] and [n] -> uint8 [n, H, W]."""
+        """Reseed some emulators by reloading the ROM, about 0.1 s each: -> uint8 [n, H, W]."""
         observation, info = self._opened().reset(environments, seeds)
-        # What is reported of the others may be older than what `recv` said of them.
+        # For the other emulators, `info` may be older than what `recv` returned.
         self._lives = self._lives.copy()
         self._lives[environments] = info["lives"][environments]
         self._ended[environments] = False

@@ -1,4 +1,4 @@
-"""From the frame that a game shows to the grey frame that an agent sees."""
+"""Preprocessing: from the frame that a game shows to the grey frame that the agent sees."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from PIL import Image
 from qcade.types import UInt8Array
 
 Preprocess: TypeAlias = Callable[[UInt8Array], UInt8Array]
-"""From uint8 [H', W'] (grey) or [H', W', 3] (red, green, blue) to uint8 [H, W]."""
+"""Maps uint8 [H', W'] (grey) or [H', W', 3] (RGB) to uint8 [H, W]."""
 
 
 def area(height: int, width: int) -> Preprocess:
-    """Make luminance (ITU-R 601), resized to `height` x `width` by averaging over areas."""
+    """Luminance (ITU-R 601), resized to `height` x `width` by averaging over areas."""
 
     def preprocess(frame: UInt8Array) -> UInt8Array:
         grey = Image.fromarray(frame).convert("L")
@@ -27,7 +27,7 @@ def area(height: int, width: int) -> Preprocess:
 
 
 def subsampled_mean() -> Preprocess:
-    """Make the mean of the colours of every other pixel of every other row: 210x160 to 105x80."""
+    """The mean of the colours of every second pixel of every second row: 210x160 -> 105x80."""
 
     def preprocess(frame: UInt8Array) -> UInt8Array:
         sparse = frame[::2, ::2]

@@ -1,4 +1,4 @@
-"""Any Gymnasium environment that shows an image and offers a list of actions."""
+"""Any Gymnasium environment with image observations and discrete actions."""
 
 from __future__ import annotations
 
@@ -31,33 +31,33 @@ from qcade.types import (
 
 DEFAULT_PICTURES_PER_SECOND = 30.0
 CAP_FRAMES = 108_000
-"""Half an hour: where nothing else ends an episode, an evaluation does."""
+"""Half an hour: evaluations truncate episodes here if the environment has no limit."""
 
 _WORD_BOUNDARY = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[^A-Za-z0-9]+")
 
 
 @dataclass(frozen=True)
 class GymnasiumGame(Game):
-    """A game from Gymnasium's registry, stepped in one background thread."""
+    """An environment from Gymnasium's registry, stepped in one background thread."""
 
     env_id: str = "ALE/Pong-v5"
-    """Gymnasium's id of the environment; `module:Name-v0` imports the module first."""
+    """Gymnasium id of the environment; `module:Name-v0` imports the module first."""
     height: Pixels = 84
     """Height of an observation in pixels."""
     width: Pixels = 84
     """Width of an observation in pixels."""
     frame_skip: FrameSkip = 1
-    """Frames that one decision is counted as; how many it lasts is up to the environment."""
+    """Emulator frames to count per decision; does not change the environment's own frame skip."""
     max_episode_decisions: Positive | None = None
-    """Decisions after which an episode is cut; None keeps the environment's own limit."""
+    """Decisions after which an episode is truncated; None for the environment's own limit."""
     life_loss_terminal: bool = False
-    """Whether a fall of `info["lives"]` has discount 0, without ending the episode."""
+    """Whether a decrease of info["lives"] counts as terminal, without ending the episode."""
     arguments: tuple[str, ...] = ()
-    """Keyword arguments of the environment, such as size=8 or name="hard"."""
+    """Keyword arguments for the environment, such as size=8 or name="hard"."""
 
     @property
     def slug(self) -> str:
-        """The canonical name of an Atari game, or the id without module, namespace and version."""
+        """The canonical name if it is an Atari game, else the id without module and version."""
         try:
             return canonical(self.env_id)
         except QcadeError:
@@ -71,17 +71,17 @@ class GymnasiumGame(Game):
 
     @property
     def frames_per_decision(self) -> int:
-        """Frames that one decision is counted as."""
+        """Emulator frames counted per decision."""
         return self.frame_skip
 
     def open(self, environments: int, seed: int, threads: int = 0) -> GymnasiumEnvironments:
-        """Make E environments that share one thread; `QcadeError` if an agent cannot play them."""
+        """Make E environments that share one thread; QcadeError if agents cannot play them."""
         return self._open(environment_seeds(seed, environments), None)
 
     def open_filmed(self, seed: int) -> GymnasiumEnvironments:
-        """Make one environment that renders while it is played; without a render mode if it must.
+        """Make one environment that renders while it is played.
 
-        Not every constructor takes one; then the film shows observations.
+        If its constructor takes no render mode, the film shows observations.
         """
         seeds = environment_seeds(seed, 1)
         try:
@@ -92,7 +92,7 @@ class GymnasiumGame(Game):
         return self._open(seeds, None)
 
     def capped(self) -> GymnasiumGame:
-        """The same game, with episodes of half an hour at most where nothing else ends them."""
+        """The same game with episodes limited to half an hour, unless they have a limit already."""
         registered = registry.find_spec(self.env_id).max_episode_steps
         if self.max_episode_decisions is not None or registered is not None:
             return self
@@ -100,12 +100,12 @@ class GymnasiumGame(Game):
 
     @property
     def is_replayable(self) -> bool:
-        """No promise: environments of others may depend on anything."""
+        """No: third-party environments may depend on anything."""
         return False
 
     @property
     def pictures_per_second(self) -> float:
-        """The environment's own rate where it names one, else 30."""
+        """The environment's own rate if it declares one, else 30."""
         environments = self.open(1, 0)
         try:
             return environments.pictures_per_second or DEFAULT_PICTURES_PER_SECOND
@@ -118,14 +118,14 @@ class GymnasiumGame(Game):
         actions: Iterable[int],
         is_shown: Callable[[int], bool] = always,
     ) -> Iterator[FilmedStep]:
-        """Refuse: seeds and actions bring nothing back; `open_filmed` films what is played now."""
-        raise QcadeError(f"{self.env_id} cannot be played again from seeds and actions")
+        """Raise QcadeError: seeds and actions do not recreate a game; use `open_filmed`."""
+        raise QcadeError(f"{self.env_id} cannot be recreated from seeds and actions")
 
     def protocol(self) -> dict[str, JSON]:
-        """Everything about play that a score depends on, the registered settings included."""
+        """Everything that scores depend on, including the registered settings."""
         spec = registry.find_spec(self.env_id)
         arguments = registry.parse_arguments(self.arguments)
-        # Settings may hold any object; its text is enough to tell two protocols apart.
+        # Settings may be any object; its text is enough to tell protocols apart.
         text = json.dumps(spec.kwargs, default=str, sort_keys=True)
         registered: JSON = json.loads(text, parse_constant=str)
         more: dict[str, JSON] = {"arguments": arguments} if arguments else {}
@@ -145,7 +145,7 @@ class GymnasiumGame(Game):
         }
 
     def _open(self, seeds: IntArray, render_mode: str | None) -> GymnasiumEnvironments:
-        # A limit of its own replaces the registered one, which might be shorter: -1 lifts that.
+        # Our own limit replaces the registered one, which may be shorter: -1 removes that.
         limit = None if self.max_episode_decisions is None else -1
         arguments = registry.parse_arguments(self.arguments)
         return GymnasiumEnvironments(

@@ -1,7 +1,7 @@
-"""Emulators in a chosen mode or difficulty, which ale-py's vector interface cannot be told.
+"""Emulators with a mode or difficulty, which ale-py's vector interface does not support.
 
-They play by the rules of that interface, those of its corner cases included, so that in a game's
-default mode they show the same frames and give the same points.
+They follow the rules of that interface, including its corner cases: in a game's default mode they
+return the same frames and points.
 """
 
 from __future__ import annotations
@@ -20,34 +20,34 @@ from qcade.types import FloatArray, IntArray, UInt8Array
 
 
 class Outcome(NamedTuple):
-    """What one emulator shows after a decision or a reset."""
+    """What one emulator returns after a decision or a reset."""
 
     frame: UInt8Array
     """uint8 [H, W] or [H, W, 3]"""
     points: int = 0
-    """Of the decision, not clipped."""
+    """Points of the decision, not clipped."""
     is_over: bool = False
     """Whether the game ended."""
     is_cut: bool = False
-    """Whether the episode has lasted as long as it may."""
+    """Whether the episode reached its frame limit."""
     lives: int = 0
-    """Lives that are left."""
+    """Lives left."""
 
 
 class Cartridge(NamedTuple):
-    """What is known of a ROM once it was loaded."""
+    """Facts about a ROM, known once it is loaded."""
 
     actions: list[ale_py.Action]
-    """What can be pressed."""
+    """The available actions."""
     screen: tuple[int, int]
     """Height and width of the screen."""
 
 
 class PreprocessedEmulator:
-    """One emulator with frame skip, maximum over frames, resizing and random openings."""
+    """One emulator with frame skip, maximum over frames, resizing and random no-op starts."""
 
     def __init__(self, settings: EmulatorSettings, cartridge: Cartridge) -> None:
-        """Make ready for a first reset, which must be given a seed."""
+        """Prepare for the first reset, which needs a seed."""
         self._settings = settings
         self._emulator = ale_py.ALEInterface()
         self._emulator.setFloat("repeat_action_probability", settings.sticky_actions)
@@ -65,7 +65,7 @@ class PreprocessedEmulator:
         self.outcome = Outcome(np.zeros(0, np.uint8))
 
     def reset(self, seed: int | None) -> Outcome:
-        """Open an episode; with a seed, one that follows from the seed alone."""
+        """Open an episode; with a seed, one that depends on the seed alone."""
         if seed is not None:
             self._emulator.setInt("random_seed", seed)
             self._openings = _opening_noops(seed)
@@ -86,7 +86,7 @@ class PreprocessedEmulator:
         return self._show(0, is_over=False)
 
     def step(self, action: int) -> Outcome:
-        """Make a decision, or open the next episode if the last one ended."""
+        """Make one decision, or open the next episode if the last one ended."""
         if self.outcome.is_over or self.outcome.is_cut:
             return self.reset(None)
         self._require_loaded()
@@ -95,7 +95,7 @@ class PreprocessedEmulator:
             points += self._emulator.act(self._actions[action])
             self._frames += 1
             is_over = self._emulator.game_over()
-            # The frame on which an episode ends is not looked at.
+            # The vector interface does not read the frame on which an episode ends.
             if is_over or self._frames >= self._settings.max_episode_frames:
                 break
             if left < 2:
@@ -103,9 +103,9 @@ class PreprocessedEmulator:
         return self._show(points, is_over)
 
     def _require_loaded(self) -> None:
-        # The emulator would end the whole process.
+        # Otherwise the emulator would exit the process.
         if not self._is_loaded:
-            raise ValueError("an emulator is first reset with a seed")
+            raise ValueError("the first reset of an emulator needs a seed")
 
     def _see(self, screen: UInt8Array) -> None:
         if self._settings.size is None:
@@ -115,7 +115,7 @@ class PreprocessedEmulator:
 
     def _show(self, points: int, is_over: bool) -> Outcome:
         if self._settings.size is not None:
-            # In place, so that a frame that was not looked at is the maximum of those before.
+            # In place, so that if the last frame was not read, the maximum of earlier ones remains.
             np.maximum(self._newest, self._second_newest, out=self._newest)
         is_cut = not is_over and self._frames >= self._settings.max_episode_frames
         frame = self._preprocess(self._newest)
@@ -126,12 +126,12 @@ class PreprocessedEmulator:
 class ModeEmulators:
     """E emulators that play in one background thread; see `VectorEmulators`.
 
-    In one, because an emulator never lets go of Python's interpreter lock. The thread ends with
-    the last reference to this object.
+    One thread, because the emulator never releases Python's global interpreter lock. The thread
+    ends with the last reference to this object.
     """
 
     def __init__(self, settings: EmulatorSettings, emulators: int) -> None:
-        """Start E emulators; `QcadeError` if the game has no such mode or difficulty."""
+        """Start E emulators; QcadeError if the game has no such mode or difficulty."""
         self._cartridge = _examine(settings)
         self._emulators = [
             PreprocessedEmulator(settings, self._cartridge) for _ in range(emulators)
@@ -144,7 +144,7 @@ class ModeEmulators:
         return self._cartridge.actions
 
     def reset(self, emulators: IntArray, seeds: IntArray) -> tuple[UInt8Array, dict[str, Any]]:
-        """Open episodes in some emulators; a seed of -1 keeps an emulator's own randomness."""
+        """Open episodes in some emulators; a seed of -1 continues the current random state."""
         if self._pending is not None:
             self.recv()
         for number, seed in zip(emulators.tolist(), seeds.tolist(), strict=True):
@@ -153,7 +153,7 @@ class ModeEmulators:
         return observation, info
 
     def send(self, actions: IntArray, strength: FloatArray) -> None:
-        """Start one decision everywhere; `strength` is that of the vector interface, all ones."""
+        """Start one decision in every emulator; `strength`, all ones, is ignored."""
         self._pending = self._thread.submit(self._play, actions.tolist())
 
     def recv(self) -> Outcomes:
@@ -182,12 +182,12 @@ class ModeEmulators:
 
 
 def _examine(settings: EmulatorSettings) -> Cartridge:
-    """Load the ROM once; `QcadeError` if the game has no such mode or difficulty."""
+    """Load the ROM once; QcadeError if the game has no such mode or difficulty."""
     emulator = ale_py.ALEInterface()
     _load(emulator, settings)
-    all_actions, some = emulator.getLegalActionSet(), emulator.getMinimalActionSet()
+    all_actions, minimal = emulator.getLegalActionSet(), emulator.getMinimalActionSet()
     height, width = emulator.getScreenDims()
-    return Cartridge(all_actions if settings.full_action_set else some, (height, width))
+    return Cartridge(all_actions if settings.full_action_set else minimal, (height, width))
 
 
 def _load(emulator: ale_py.ALEInterface, settings: EmulatorSettings) -> None:
@@ -196,7 +196,7 @@ def _load(emulator: ale_py.ALEInterface, settings: EmulatorSettings) -> None:
 
 
 def _opening_noops(seed: int) -> np.random.Generator:
-    """The Mersenne Twister that the vector interface draws the length of an opening from."""
+    """The Mersenne Twister from which the vector interface draws the number of no-ops."""
     seeded = np.random.RandomState(seed).get_state(legacy=False)
     bits = np.random.MT19937()
     bits.state = {"bit_generator": "MT19937", "state": seeded["state"]}

@@ -1,4 +1,4 @@
-"""The modes and difficulties of an Atari game: the variants that its own switches select."""
+"""The modes and difficulties of an Atari game: variants selected by the console's switches."""
 
 from __future__ import annotations
 
@@ -13,34 +13,34 @@ from qcade.types import QcadeError
 
 
 class GameModes(NamedTuple):
-    """What a game offers."""
+    """The modes and difficulties that a game offers."""
 
     modes: tuple[int, ...]
-    """Every mode that can be chosen."""
+    """All available modes."""
     default_mode: int
-    """The mode that is played where none is chosen."""
+    """The mode played if none is set."""
     difficulties: tuple[int, ...]
-    """Every difficulty that can be chosen."""
+    """All available difficulties."""
     default_difficulty: int
-    """The difficulty that is played where none is chosen."""
+    """The difficulty played if none is set."""
 
 
 def modes_of(game: str) -> GameModes:
-    """List the modes and difficulties of a game in any spelling; `QcadeError` if it is unknown."""
+    """List the modes and difficulties of a game in any spelling; QcadeError if it is unknown."""
     ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)
     emulator = ale_py.ALEInterface()
     emulator.loadROM(find_rom(canonical(game)).path)
-    now = emulator.cloneState()
+    state = emulator.cloneState()
     return GameModes(
         tuple(emulator.getAvailableModes()),
-        now.getCurrentMode(),
+        state.getCurrentMode(),
         tuple(emulator.getAvailableDifficulties()),
-        now.getDifficulty(),
+        state.getDifficulty(),
     )
 
 
 def require_modes(game: str, mode: int | None, difficulty: int | None) -> None:
-    """Raise `QcadeError` that lists what a game has, if not this; or if it has no ROM."""
+    """Raise QcadeError if the game has no ROM, or no such mode or difficulty."""
     if mode is None and difficulty is None:
         find_rom(canonical(game))
         return
@@ -52,9 +52,9 @@ def require_modes(game: str, mode: int | None, difficulty: int | None) -> None:
 
 
 def set_mode(emulator: ale_py.ALEInterface, mode: int | None, difficulty: int | None) -> None:
-    """Choose mode and difficulty from the next reset on; None leaves the default.
+    """Set mode and difficulty from the next reset on; None leaves the default.
 
-    Raises `QcadeError` that lists what the game has.
+    Raises QcadeError, with the valid values, if the game has no such mode or difficulty.
     """
     if mode is not None:
         _require("mode", mode, emulator.getAvailableModes())

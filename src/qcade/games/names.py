@@ -1,4 +1,4 @@
-"""The names of Atari games: one canonical snake_case name, and every usual spelling of it."""
+"""The names of Atari games: a canonical snake_case name for each, and its usual spellings."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from ale_py import registration, roms
 
 from qcade.types import QcadeError
 
-# Gymnasium registers every ROM but these, which cannot be played alone.
+# Gymnasium registers every ROM except these, which need two players.
 _NEED_TWO_PLAYERS = frozenset({"combat", "joust", "maze_craze", "warlords"})
 
-# Only the titles that capitalising the canonical name would get wrong.
+# Only titles that differ from the capitalised canonical name.
 _TITLES = {
     "atlantis2": "Atlantis II",
     "darkchambers": "Dark Chambers",
@@ -50,12 +50,12 @@ _NOT_A_LETTER_OR_DIGIT = re.compile(r"[^a-z0-9]")
 
 @functools.cache
 def all_games() -> tuple[str, ...]:
-    """List the canonical names of the 104 games that one person can play, in order."""
+    """List the canonical names of the 104 single-player games, sorted."""
     return tuple(sorted(set(roms.get_all_rom_ids()) - _NEED_TWO_PLAYERS))
 
 
 def canonical(name: str) -> str:
-    """Turn any usual spelling into the canonical name; an unknown one is a `QcadeError`."""
+    """Return the canonical name for any usual spelling; QcadeError if it is unknown."""
     spelling = name.strip().casefold().removeprefix("ale/")
     spelling = _letters(_GYMNASIUM_ENDING.sub("", spelling))
     known = _spellings()
@@ -63,22 +63,22 @@ def canonical(name: str) -> str:
         return known[spelling]
     if spelling in map(_letters, _NEED_TWO_PLAYERS):
         raise QcadeError(
-            f'"{name}" needs two players, so nothing here can play it '
-            f"(qcade games lists all {len(all_games())} that can be played)"
+            f'"{name}" needs two players and cannot be played '
+            f"(`qcade games` lists all {len(all_games())} games)"
         )
     raise QcadeError(
         f'unknown game "{name}": did you mean {_nearest(spelling)}? '
-        f"(qcade games lists all {len(all_games())})"
+        f"(`qcade games` lists all {len(all_games())})"
     )
 
 
 def gymnasium_id(game: str) -> str:
-    """Name the Gymnasium environment of a game in any spelling, as in `ALE/SpaceInvaders-v5`."""
+    """Return the Gymnasium id of a game in any spelling, such as `ALE/SpaceInvaders-v5`."""
     return f"ALE/{registration.rom_id_to_name(canonical(game))}-v5"
 
 
 def title(game: str) -> str:
-    """Name a game in any spelling as people write it, as in `Space Invaders`."""
+    """Return the title of a game in any spelling, such as `Space Invaders`."""
     name = canonical(game)
     return _TITLES.get(name, name.replace("_", " ").title())
 

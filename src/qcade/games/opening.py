@@ -1,10 +1,10 @@
-"""The one door through which games are opened: whatever they raise is an `EnvironmentFailed`."""
+"""Opening games: the only place that does, so that all their errors are `EnvironmentFailed`."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,49 +15,55 @@ from qcade.types import EnvironmentFailed, IntArray, QcadeError, TimeStep, UInt8
 
 Result = TypeVar("Result")
 
-_OUR_ROOM = __name__.rpartition(".")[0]
+Placement: TypeAlias = Callable[[Game, int, int | None, int], Environments]
+"""Starts E environments of a game with a seed on some threads; `open_game` does so in-process."""
+
+_OWN_PACKAGE = __name__.rpartition(".")[0]
 
 
-def open_game(game: Game, environments: int, seed: int, threads: int = 0) -> Environments:
-    """Start E environments of a game; see `Game.open`.
+def open_game(game: Game, environments: int, seed: int | None, threads: int = 0) -> Environments:
+    """Start E environments of a game, unseeded if `seed` is None; see `Game.open`.
 
-    The rows of games that are no part of qcade are checked as well: their shapes, and that rewards
-    and discounts are numbers that can be learned from.
+    For third-party games every row is checked too: its shapes, and that rewards and discounts are
+    valid numbers.
     """
     name = game.slug
-    opened = _translated(name, "open", lambda: game.open(environments, seed, threads))
-    shape = None if type(game).__module__.startswith(_OUR_ROOM) else game.frame_shape
+
+    def start() -> Environments:
+        if seed is None:
+            return game.open_unseeded(environments, threads)
+        return game.open(environments, seed, threads)
+
+    opened = _translated(name, "open", start)
+    shape = None if type(game).__module__.startswith(_OWN_PACKAGE) else game.frame_shape
     return GuardedEnvironments(name, opened, environments, shape)
 
 
 def without_life_losses(game: Game) -> Game:
-    """The same game, whose discount is 0 only where it really ends; play does not depend on it."""
+    """The same game with discount 0 only where the game ends; play itself does not change."""
     assert dataclasses.is_dataclass(game)
     if any(item.name == "life_loss_terminal" for item in dataclasses.fields(game)):
         return dataclasses.replace(game, life_loss_terminal=False)
     return game
 
 
-def try_out(game: Game) -> None:
-    """Open a game, make one decision, and close it: EnvironmentFailed if it cannot be played."""
-    environments = open_game(game, 1, 0, 1)
-    try:
-        environments.reset()
-        environments.send(np.zeros(1, np.int64))
-        environments.recv()
-    finally:
-        environments.close()
+def try_out(environments: Environments, count: int) -> TimeStep:
+    """Make one decision in E environments; EnvironmentFailed if they cannot be played."""
+    environments.reset()
+    environments.send(np.zeros(count, np.int64))
+    return environments.recv()
 
 
 class GuardedEnvironments:
-    """Environments whose exceptions are all of one kind; see `Environments`."""
+    """Environments whose exceptions are all `EnvironmentFailed`; see `Environments`."""
 
     def __init__(
         self, name: str, environments: Environments, count: int, shape: tuple[int, int] | None
     ) -> None:
-        """Guard `count` environments; `shape` is H and W of rows to check, None for none."""
+        """Guard `count` environments; `shape`, if given, is the H and W that rows must have."""
         self._name, self._environments, self._count, self._shape = name, environments, count, shape
         self._failure: EnvironmentFailed | None = None
+        self._is_closed = False
 
     @property
     def action_meanings(self) -> tuple[str, ...]:
@@ -65,13 +71,13 @@ class GuardedEnvironments:
         return self._environments.action_meanings
 
     def reset(self) -> TimeStep:
-        """Open one episode in every environment; all of `first` is true."""
+        """Open one episode in every environment; `first` is true for all."""
         return self._checked(_translated(self._name, "reset", self._environments.reset))
 
     def send(self, actions: IntArray) -> None:
-        """Start one decision in every environment; what that raises, `recv` does.
+        """Start one decision in every environment; `recv` raises any error of this call.
 
-        So a failure always comes when the updates of its decision are made.
+        So a failure always appears after the updates of its decision have been made.
         """
         try:
             _translated(self._name, "send", lambda: self._environments.send(actions))
@@ -86,14 +92,16 @@ class GuardedEnvironments:
         return self._checked(_translated(self._name, "recv", self._environments.recv))
 
     def reseed(self, environments: IntArray, seeds: IntArray) -> UInt8Array:
-        """Open an episode that follows from its seed alone in some environments."""
+        """Open episodes in some environments, each determined by its seed alone."""
         return _translated(
             self._name, "reseed", lambda: self._environments.reseed(environments, seeds)
         )
 
     def close(self) -> None:
-        """Free the emulators."""
-        _translated(self._name, "close", self._environments.close)
+        """Free the emulators; closing twice is harmless."""
+        if not self._is_closed:
+            self._is_closed = True
+            _translated(self._name, "close", self._environments.close)
 
     def _checked(self, step: TimeStep) -> TimeStep:
         if self._shape is not None:

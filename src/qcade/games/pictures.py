@@ -1,4 +1,4 @@
-"""From whatever an environment's `render()` returns to a picture that a video can show."""
+"""Converting what an environment's `render()` returns into a picture for a video."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _HALF_A_LEVEL = 0.5 / 255
 
 
 def as_picture(rendered: object, environment_name: str) -> UInt8Array:
-    """Make uint8 [height, width, 3] of what `render()` returned; such an array is not copied.
+    """Convert what `render()` returned to uint8 [height, width, 3], without a copy if possible.
 
-    Grey is repeated, alpha dropped, floats from 0 to 1 scaled to 255, booleans become black and
-    white, and of a list of pictures the last one is shown. Raises `EnvironmentFailed` for anything
-    else.
+    Grey is repeated to three channels, alpha is dropped, floats from 0 to 1 are scaled to 255,
+    booleans become black and white, and a list of pictures stands for its last one. Raises
+    EnvironmentFailed for anything else.
     """
     array = _as_array(rendered)
     if not _has_shape_of_picture(array):
@@ -39,12 +39,12 @@ def _as_array(rendered: object) -> NDArray[np.generic]:
     if isinstance(rendered, list) and rendered and _is_array_or_image(rendered[-1]):
         rendered = rendered[-1]
     if isinstance(rendered, Image.Image):
-        # The bare numbers of an image with a palette are not its colours.
+        # The raw values of a palette image are not colours.
         rendered = rendered.convert("RGB")
     try:
         return np.asarray(rendered)
     except Exception:
-        # Rows of different lengths, a tensor on a GPU, whatever an object's own conversion raises.
+        # Rows of different lengths, a tensor on a GPU, or any error in the object's conversion.
         return np.array(None)
 
 
@@ -58,7 +58,7 @@ def _has_shape_of_picture(array: NDArray[np.generic]) -> bool:
 
 
 def _as_levels(array: NDArray[np.generic]) -> UInt8Array | None:
-    """Brightness from 0 to 255, uint8 of the same shape; None if the numbers are not that."""
+    """Convert to levels from 0 to 255, uint8 of the same shape; None if that is impossible."""
     if array.dtype == np.uint8:
         return np.asarray(array, np.uint8)
     if array.dtype.kind not in "biuf":
@@ -68,7 +68,7 @@ def _as_levels(array: NDArray[np.generic]) -> UInt8Array | None:
     low, high = float(array.min()), float(array.max())
     if array.dtype.kind in "iu":
         return array.astype(np.uint8) if low >= 0 and high <= 255 else None
-    # Arithmetic of floats leaves 1.0000001 behind. With NaN among them, both comparisons are false.
+    # Tolerates rounding errors such as 1.0000001. If there is a NaN, both comparisons are false.
     if low >= -_HALF_A_LEVEL and high <= 1 + _HALF_A_LEVEL:
         return np.asarray(np.rint(array.clip(0, 1) * 255), np.uint8)
     return None

@@ -1,4 +1,4 @@
-"""The Atari games of Gymnasium's `-v4` ids, in which a decision lasts 2, 3 or 4 frames."""
+"""Atari games as in Gymnasium's `-v4` ids, where a decision lasts 2, 3 or 4 frames at random."""
 
 from __future__ import annotations
 
@@ -35,36 +35,36 @@ _HEIGHT, _WIDTH = 105, 80
 
 @dataclass(frozen=True)
 class RandomSkipAtari(Game):
-    """An Atari game whose decisions last a random number of frames; seen at 105x80."""
+    """An Atari game with a random frame skip and 105x80 observations."""
 
     game: str = "pong"
     """Name of the game, in any usual spelling."""
     frame_skip: tuple[FrameSkip, FrameSkip] = (2, 5)
-    """Fewest emulator frames of a decision, and one more than the most, as Gymnasium counts."""
+    """Range of emulator frames per decision: minimum, and maximum plus one, as in Gymnasium."""
     sticky_actions: Probability = 0.0
-    """Probability, at each emulator frame, that the previous action is repeated instead."""
+    """Probability that a frame repeats the previous action instead of the chosen one."""
     blank_terminal_frame: bool = True
-    """Whether the frame on which a game ends is all zeros."""
+    """Whether the last frame of a game is replaced by zeros."""
     max_episode_decisions: Positive = 50_000
-    """Decisions after which an episode is cut off."""
+    """Decisions after which an episode is truncated."""
     life_loss_terminal: bool = False
-    """Whether losing a life has discount 0, without ending the episode."""
+    """Whether a lost life counts as terminal (discount 0), without ending the episode."""
     full_action_set: bool = False
-    """Whether all 18 actions are offered, not only those that matter in this game."""
+    """Whether to use all 18 actions, not only those with an effect in this game."""
     mode: Count | None = None
-    """Mode of the game, a variant that its own switches select; none for its default."""
+    """Game mode, a variant selected by the console's switches; None for the default."""
     difficulty: Count | None = None
-    """Difficulty of the game, by its own switches; none for its default."""
+    """Difficulty, selected by the console's switches; None for the default."""
 
     def __post_init__(self) -> None:
-        """Make the name canonical and check the frames; both may be a `QcadeError`."""
+        """Make the name canonical and check the frame skip; QcadeError if either is wrong."""
         object.__setattr__(self, "game", canonical(self.game))
         skip = tuple(self.frame_skip) if isinstance(self.frame_skip, list) else self.frame_skip
         check_value(skip, tuple[FrameSkip, FrameSkip], "game.frame_skip")
         low, high = skip
         if not low < high:
             raise QcadeError(
-                f"game.frame_skip is {low}, {high}: the first must be below the second"
+                f"game.frame_skip is {low}, {high}: the first must be less than the second"
             )
         object.__setattr__(self, "frame_skip", (low, high))
 
@@ -80,14 +80,14 @@ class RandomSkipAtari(Game):
 
     @property
     def frames_per_decision(self) -> int:
-        """Mean number of emulator frames of a decision, rounded."""
+        """Mean number of emulator frames per decision, rounded."""
         low, high = self.frame_skip
         return round((low + high - 1) / 2)
 
     def open(self, environments: int, seed: int, threads: int = 0) -> GymnasiumEnvironments:
         """Start E emulators that share one thread.
 
-        Raises `QcadeError` without a ROM, or if the game has no such mode or difficulty.
+        Raises QcadeError if there is no ROM or the game has no such mode or difficulty.
         """
         require_modes(self.game, self.mode, self.difficulty)
         return GymnasiumEnvironments(
@@ -117,10 +117,10 @@ class RandomSkipAtari(Game):
         actions: Iterable[int],
         is_shown: Callable[[int], bool] = always,
     ) -> Iterator[FilmedStep]:
-        """Play one emulator again from a seeded reset on, every frame of it in colour.
+        """Recreate one emulator's play from a seeded reset; yield every frame in colour.
 
-        The environment draws how long a decision lasts from its `np_random`, once a decision and
-        for nothing else; drawing likewise beside an environment without a skip is the same game.
+        The environment draws each decision's length from `np_random`, and nothing else. So drawing
+        the same lengths for an environment without frame skip recreates the game.
         """
         find_rom(self.game)
         environment = self._make(frame_skip=1)
@@ -146,8 +146,8 @@ class RandomSkipAtari(Game):
             yield FilmedStep(pictures, points)
 
     def protocol(self) -> dict[str, JSON]:
-        """Everything about play that a score depends on, versions included."""
-        # Only where they are chosen: runs from before there was a choice have no such entries.
+        """Everything that scores depend on, including versions."""
+        # Only if set: runs made before these settings existed have no such entries.
         chosen = {"mode": self.mode, "difficulty": self.difficulty}
         return {
             "kind": "random-skip atari",
@@ -167,7 +167,7 @@ class RandomSkipAtari(Game):
         }
 
     def _make(self, frame_skip: int | tuple[int, int]) -> gymnasium.Env[Any, Any]:
-        # Before the emulator exists its logger still prints a banner.
+        # Set before the emulator is created, or its logger prints a banner.
         ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)
         return cast(
             "gymnasium.Env[Any, Any]",

@@ -1,4 +1,4 @@
-"""Gymnasium's registry: from an environment's id, however it is spelled, to what is registered."""
+"""Gymnasium's registry: looking up environments by id, and making them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gymnasium.envs.registration import EnvSpec
 from qcade.files.json_text import parse_json
 from qcade.types import JSON, EnvironmentFailed, QcadeError
 
-# Naming the package once makes its games known to Gymnasium.
+# Registers the Atari games with Gymnasium.
 gymnasium.register_envs(ale_py)
 
 DEFAULT_ATARI_FRAME_SKIP = 4
@@ -22,9 +22,9 @@ CHOSEN_BY_QCADE = {"id", "render_mode", "max_episode_steps", "disable_env_checke
 
 
 def find_spec(env_id: str) -> EnvSpec:
-    """Look an id up: `Name-v0`, `Name` (its newest version) or `module:Name-v0`.
+    """Look up an id: `Name-v0`, `Name` (its newest version) or `module:Name-v0`.
 
-    The module is imported first, as Gymnasium does. QcadeError if there is no such environment.
+    Imports the module first, as Gymnasium does. Raises QcadeError if the environment is unknown.
     """
     module, colon, name = env_id.rpartition(":")
     if colon:
@@ -44,7 +44,7 @@ def find_spec(env_id: str) -> EnvSpec:
 
 
 def full_id(env_id: str) -> str:
-    """Complete an id with its version: `ALE/Breakout` is `ALE/Breakout-v5`; a module stays."""
+    """Add the version to an id: `ALE/Breakout` becomes `ALE/Breakout-v5`; keeps a module prefix."""
     module, colon, _ = env_id.rpartition(":")
     return f"{module}{colon}{find_spec(env_id).id}"
 
@@ -52,12 +52,12 @@ def full_id(env_id: str) -> str:
 def make(
     env_id: str, arguments: dict[str, JSON], render_mode: str | None, time_limit: int | None
 ) -> gymnasium.Env[Any, Any]:
-    """Make an environment with keyword arguments of its own; a time limit of -1 lifts its limit.
+    """Make an environment with keyword arguments; a time limit of -1 removes the registered one.
 
-    QcadeError if a package that it needs is missing; what it raises otherwise is its own.
+    Raises QcadeError if a package that it needs is missing; its other exceptions pass through.
     """
     settings: dict[str, Any] = dict(arguments)
-    # Only named where it is wanted: not every constructor takes it.
+    # Only passed if set: not every constructor takes it.
     if render_mode is not None:
         settings["render_mode"] = render_mode
     try:
@@ -69,7 +69,7 @@ def make(
 
 
 def parse_arguments(words: tuple[str, ...]) -> dict[str, JSON]:
-    """Read keyword arguments such as `size=8` or `name="hard"`: JSON where it is, else text."""
+    """Parse keyword arguments such as `size=8` or `name="hard"`: values are JSON, else text."""
     arguments: dict[str, JSON] = {}
     for word in words:
         name, equals, text = word.partition("=")
@@ -89,7 +89,7 @@ def parse_arguments(words: tuple[str, ...]) -> dict[str, JSON]:
 
 
 def frames_per_decision(spec: EnvSpec, arguments: dict[str, JSON]) -> int:
-    """Emulator frames of a decision of an Atari id (the mean, rounded); 1 of any other."""
+    """Emulator frames per decision of an Atari id (the mean, rounded); 1 for any other id."""
     if not is_atari(spec):
         return 1
     skip = arguments.get("frameskip", spec.kwargs.get("frameskip", DEFAULT_ATARI_FRAME_SKIP))
@@ -100,7 +100,7 @@ def frames_per_decision(spec: EnvSpec, arguments: dict[str, JSON]) -> int:
 
 
 def is_atari(spec: EnvSpec) -> bool:
-    """Whether an id is one of ale-py's."""
+    """Whether an environment is one of ale-py's."""
     return str(spec.entry_point).startswith("ale_py")
 
 

@@ -1,4 +1,4 @@
-"""From a game's name, or a file of the user's own, to a ROM that the emulator accepts."""
+"""Finding the ROM of a game, or checking the user's own ROM file."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _ALE_PY_ROMS = Path(roms.__file__).parent
 
 
 class Rom(NamedTuple):
-    """A ROM file that is known to be supported."""
+    """A ROM file that the emulator supports."""
 
     path: Path
-    """Where it is."""
+    """Path of the file."""
     game: str
-    """The canonical name of the game in it."""
+    """The game's canonical name."""
     md5: str
     """Hexadecimal md5 of its bytes."""
 
@@ -34,41 +34,40 @@ class Rom(NamedTuple):
 def find_rom(
     game: str, own: str | None = None, md5: str | None = None, folders: Iterable[Path] = ()
 ) -> Rom:
-    """Find the ROM of a game, or the user's own file; `QcadeError` if it cannot be played.
+    """Find the ROM of a game, or check the user's `own` file; QcadeError if it cannot be played.
 
-    Of a known checksum, it is the file at that path if it still is that ROM, or else a file with
-    that checksum: in `folders`, the working folder, the folder of that path, ALE_ROMS_DIR or
-    ale-py.
+    With a checksum, return the file at the expected path if it matches, else any matching file in
+    `folders`, the working folder, the expected path's folder, ALE_ROMS_DIR or ale-py.
     """
     recorded = _bundled_path(game) if own is None else Path(own).expanduser()
     if md5 is None:
         return _bundled(game, recorded) if own is None else read_rom(recorded)
     if _md5_of(recorded) == md5.lower():
         return read_rom(recorded)
-    places = _places(recorded, folders)
-    for path in _rom_files(places):
+    searched = _searched_folders(recorded, folders)
+    for path in _rom_files(searched):
         if _md5_of(path) == md5.lower():
             return read_rom(path)
     now = _md5_of(recorded)
     raise QcadeError(
         f"the ROM of this game, with md5 {md5}, is not at {recorded} "
         f"({'that file is gone' if now is None else f'the file there has md5 {now}'}) nor in "
-        f"{', '.join(map(str, places))}: name it with --rom FILE, or put it into the run's folder"
+        f"{', '.join(map(str, searched))}: name it with --rom FILE, or put it into the run's folder"
     )
 
 
 def require_md5(rom: Rom, md5: str) -> None:
-    """Raise `QcadeError` if a ROM is another than the one with that checksum."""
+    """Raise QcadeError if a ROM does not have this checksum."""
     if rom.md5 != md5.lower():
         raise QcadeError(
-            f"{rom.path} is another ROM than was played before: its md5 is {rom.md5}, and that "
-            f"of the ROM played before is {md5}"
+            f"{rom.path} is not the ROM that was played before: its md5 is {rom.md5} instead of "
+            f"{md5}"
         )
 
 
 def read_rom(path: Path) -> Rom:
-    """Look at a ROM file; `QcadeError` if it is missing or the emulator does not support it."""
-    # The size and the time let an exchanged file be noticed while repeated questions stay cheap.
+    """Check a ROM file; QcadeError if it is missing or the emulator does not support it."""
+    # Cached by size and modification time: repeated calls are cheap, a replaced file is noticed.
     try:
         status = path.stat()
     except OSError as reason:
@@ -92,25 +91,25 @@ def _bundled(game: str, path: Path) -> Rom:
         if os.environ.get("ALE_ROMS_DIR"):
             raise QcadeError(
                 f"there is no {path.name} in {path.parent}, which ALE_ROMS_DIR names: unset it to "
-                "use ale-py's own ROM, or name a ROM file of your own"
+                "use ale-py's own ROM, or name your own ROM file"
             )
         raise QcadeError(f"the ROM of {game} is missing at {path}: reinstall ale-py")
     rom = read_rom(path)
     if rom.game != game:
         raise QcadeError(
-            f"{path} is not the ROM of {game} but that of {rom.game}: unset ALE_ROMS_DIR, or "
-            "reinstall ale-py, or name a ROM file of your own"
+            f"{path} is the ROM of {rom.game}, not of {game}: unset ALE_ROMS_DIR, or "
+            "reinstall ale-py, or name your own ROM file"
         )
     return rom
 
 
-def _places(recorded: Path, folders: Iterable[Path]) -> list[Path]:
+def _searched_folders(recorded: Path, folders: Iterable[Path]) -> list[Path]:
     candidates = [*folders, Path.cwd(), recorded.parent, _bundled_folder(), _ALE_PY_ROMS]
     return list(dict.fromkeys(folder.absolute() for folder in candidates if folder.is_dir()))
 
 
 def _rom_files(folders: Iterable[Path]) -> Iterator[Path]:
-    """Files that may be ROMs, in these folders but not below them."""
+    """Files that may be ROMs in these folders, without subfolders."""
     for folder in folders:
         try:
             paths = sorted(folder.iterdir())
@@ -143,7 +142,7 @@ def _checked(path: Path, size_bytes: int, changed_ns: int) -> Rom:
         md5 = _md5(path, size_bytes, changed_ns)
     except OSError as reason:
         raise QcadeError(f"the ROM file {path} cannot be read: {reason.strerror}") from reason
-    # The emulator ends the whole process on a ROM that it does not know, so ask before loading.
+    # The emulator exits the process when it loads an unknown ROM, so check first.
     game = ale_py.ALEInterface.isSupportedROM(path)
     if game is None:
         raise QcadeError(

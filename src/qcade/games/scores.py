@@ -1,4 +1,4 @@
-"""What scores mean: those of a person, of random play, and of the published agents."""
+"""Reference scores: of a human, of random play and of published agents."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from importlib import resources
 from qcade.games.names import canonical
 from qcade.types import QcadeError
 
-# Source: atari_data.py of DQN Zoo (google-deepmind/dqn_zoo), random play first.
+# Source: atari_data.py of DQN Zoo (google-deepmind/dqn_zoo); random play, then human.
 HUMAN_RANDOM: dict[str, tuple[float, float]] = {
     "alien": (227.8, 7127.7),
     "amidar": (5.8, 1719.5),
@@ -72,11 +72,11 @@ HUMAN_RANDOM: dict[str, tuple[float, float]] = {
 """Scores of random play and of a professional human tester, by canonical name."""
 
 PUBLISHED_PROTOCOL = "no-op starts, 200M frames, no sticky actions"
-"""How the published agents were judged; only scores under the same rules compare with theirs."""
+"""How the published agents were evaluated; only scores with the same protocol are comparable."""
 
 
 def human_normalized(game: str, score: float) -> float | None:
-    """Scale points so that random play is 0 and a person 1; None where no person was measured."""
+    """Scale a score so that random play is 0 and a human 1; None if there is no human score."""
     bounds = HUMAN_RANDOM.get(_name(game))
     if bounds is None:
         return None
@@ -85,7 +85,7 @@ def human_normalized(game: str, score: float) -> float | None:
 
 
 def published(game: str) -> dict[str, float]:
-    """Look up the published agents' points under `PUBLISHED_PROTOCOL`; empty if there are none."""
+    """Return the published agents' scores under `PUBLISHED_PROTOCOL`; empty if there are none."""
     return dict(_published_scores().get(_name(game), {}))
 
 

@@ -1,4 +1,4 @@
-"""The seeds of environments, each following from the run's seed and its own number."""
+"""The seeds of environments, each derived from the run's seed and the environment's number."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _LARGEST = 2**31 - 1
 
 
 def environment_seeds(seed: int, environments: int) -> IntArray:
-    """Draw int64 [E] in 1 .. 2**31 - 1; entry i depends on `seed` and i, never on E."""
+    """Derive seeds, int64 [E] in 1 .. 2**31 - 1; entry i depends on `seed` and i, not on E."""
     return np.array(
         [
             1 + int(np.random.SeedSequence((seed, i)).generate_state(1)[0]) % _LARGEST

@@ -1,7 +1,7 @@
 """Stepping a list of Gymnasium environments in one background thread.
 
-That thread makes, resets, steps, renders and closes them all: an environment may keep things that
-only the thread which made them can use, such as a database connection or an OpenGL context.
+That thread makes, resets, steps, renders and closes them all: an environment may hold objects that
+only the creating thread can use, such as a database connection or an OpenGL context.
 """
 
 from __future__ import annotations
@@ -26,21 +26,20 @@ Result = TypeVar("Result")
 
 
 class EpisodeRules(NamedTuple):
-    """How episodes end and how their ends look."""
+    """How episodes end and what their last frame shows."""
 
     max_episode_decisions: int | None = None
-    """Decisions after which an episode is cut; None leaves that to the environment."""
+    """Decisions after which an episode is truncated; None leaves that to the environment."""
     life_loss_terminal: bool = False
-    """Whether a fall of `info["lives"]` has discount 0, without ending the episode."""
+    """Whether a decrease of info["lives"] has discount 0, without ending the episode."""
     blank_terminal_frame: bool = False
-    """Whether the frame on which a game ends (not one that is cut) is all zeros."""
+    """Whether the last frame of a terminated (not truncated) game is replaced by zeros."""
 
 
 class GymnasiumEnvironments:
     """E Gymnasium environments that step in the background; see `Environments`.
 
-    What an environment raises or gets wrong is raised by the call that waits for it, as
-    `EnvironmentFailed`.
+    The call that waits for an environment raises EnvironmentFailed for any of its errors.
     """
 
     def __init__(
@@ -53,7 +52,7 @@ class GymnasiumEnvironments:
         rules: EpisodeRules,
         check: Callable[[Environment], None] = lambda environment: None,
     ) -> None:
-        """Make an environment for each of the seeds, int64 [E]; `check` looks at the first."""
+        """Make one environment per seed, int64 [E]; `check` is called with the first."""
         self._name, self._preprocess, self._frame_shape = name, preprocess, frame_shape
         self._rules = rules
         self._seeds: list[int | None] = [int(seed) for seed in seeds]
@@ -73,20 +72,20 @@ class GymnasiumEnvironments:
 
     @property
     def action_meanings(self) -> tuple[str, ...]:
-        """The environment's own name of each of the A actions, or its number."""
+        """The environment's name for each of the A actions, or its number."""
         return self._action_meanings
 
     def reset(self) -> TimeStep:
-        """Open one episode everywhere: first from the seeds, later from where each one is."""
+        """Open one episode in every environment: first from the seeds, later without reseeding."""
         if self._pending is not None:
             self.recv()
         self._ended = [True] * len(self._environments)
         return self._wait_for(lambda: self._step([0] * len(self._environments)))
 
     def send(self, actions: IntArray) -> None:
-        """Start one decision everywhere; int64 [E]; returns at once."""
+        """Start one decision in every environment, int64 [E]; return at once."""
         if self._pending is not None:
-            raise ValueError("receive the last decisions before sending others")
+            raise ValueError("receive the last decisions before sending new ones")
         chosen = [int(action) for action in actions]
         self._pending = self._thread.submit(self._step, chosen)
 
@@ -107,7 +106,7 @@ class GymnasiumEnvironments:
 
     @property
     def pictures_per_second(self) -> float | None:
-        """The rate that the environment names, if it is one that a video can have."""
+        """The rate that the environment declares; None if it is not valid for a video."""
         metadata = self._environments[0].metadata
         rate = metadata.get("render_fps") if isinstance(metadata, dict) else None
         if not isinstance(rate, (int, float)) or not 1 <= rate <= MOST_PICTURES_PER_SECOND:
@@ -115,16 +114,16 @@ class GymnasiumEnvironments:
         return float(rate)
 
     def picture(self) -> UInt8Array:
-        """Render the first environment as it is now: uint8 [height, width, 3].
+        """Render the current state of the first environment: uint8 [height, width, 3].
 
-        Of an environment that has no render mode, this is its last observation.
+        If the environment has no render mode, return its last observation.
         """
         return self._wait_for(self._render)
 
     def close(self) -> None:
         """Wait for the thread and close the environments; closing twice is harmless.
 
-        Raises the first `EnvironmentFailed`, once all are closed.
+        If any fail to close, raises the first EnvironmentFailed once all are closed.
         """
         if not self._environments:
             self._thread.shutdown(wait=True)
@@ -193,7 +192,7 @@ class GymnasiumEnvironments:
     def _render(self) -> UInt8Array:
         environment = self._environments[0]
         if environment.render_mode is None:
-            # It was made without one, or does not know that it has one.
+            # Made without a render mode, or it does not report the one it has.
             with contextlib.suppress(Exception):
                 if (rendered := environment.render()) is not None:
                     return as_picture(rendered, self._name)

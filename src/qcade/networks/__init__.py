@@ -1,1 +1,1 @@
-"""Parts of networks: torsos read pixels, streams and heads value actions."""
+"""Parts of networks: torsos map pixels to features, streams and heads to Q-values."""

@@ -1,4 +1,4 @@
-"""Augmentation: the same picture, shifted and dimmed a little at random (Yarats et al. 2021)."""
+"""Image augmentation: small random shifts and changes of brightness (Yarats et al. 2021)."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ MOST_DEVIATIONS = 2.0
 def augmented(
     observations: Tensor, shift_pixels: int, intensity: float, generator: torch.Generator | None
 ) -> Tensor:
-    """Shift, then dim or brighten, each observation: [B, S, H, W] -> the same, float, in 0..255+.
+    """Shift each observation and scale its brightness: [B, S, H, W] -> float [B, S, H, W].
 
-    All S frames of an observation move alike. Without a generator nothing changes but the type.
+    All S frames of an observation change alike; values may exceed 255. Without a generator, only
+    convert to float.
     """
     if generator is None:
         return observations.float()
@@ -28,7 +29,7 @@ def augmented(
 
 
 def shifted(observations: Tensor, down: Tensor, right: Tensor) -> Tensor:
-    """Move each picture [B, S, H, W] by int64 [B] pixels; its edge fills the gap."""
+    """Move each picture, [B, S, H, W], by int64 [B] pixels; edge pixels fill the gap."""
     height, width = observations.shape[-2:]
     device = observations.device
     rows = (torch.arange(height, device=device) - down[:, None]).clamp(0, height - 1)

@@ -1,4 +1,4 @@
-"""Convolutions in a row, each with its normalization and a ReLU."""
+"""A sequence of convolutions, each with optional normalization and a ReLU."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from qcade.networks.layers import before_relu
 from qcade.networks.normalization import ChannelNorm
 
 Normalization: TypeAlias = Literal["none", "channel", "layer"]
-"""None, over the channels of each pixel, or over all of a layer."""
+"""None, over the channels of each pixel, or over the whole layer."""
 
 
 def convolutions(
@@ -21,9 +21,9 @@ def convolutions(
     width: int,
     normalization: Normalization,
 ) -> nn.Sequential:
-    """Make a module from float [B, S, H, W] to float [B, C, h, w], without padding.
+    """Build a module without padding: float [B, S, H, W] -> float [B, C, h, w].
 
-    `layers` are (channels, kernel size, stride), the last one's channels being C.
+    `layers` are (channels, kernel size, stride); C is the number of channels of the last one.
     """
     modules: list[nn.Module] = []
     inputs = stack

@@ -1,7 +1,7 @@
-"""Heads: what the values of an action mean.
+"""Heads: how the outputs for an action are interpreted as Q-values.
 
-Whatever the precision of the layers below, expectations are worked out in float32, and without
-matrix products, which autocast would take back to bfloat16.
+Expectations are always computed in float32, and without matrix products, which autocast would
+compute in bfloat16.
 """
 
 from __future__ import annotations
@@ -13,25 +13,25 @@ from torch import Tensor, nn
 
 
 class ScalarValues(NamedTuple):
-    """One expected return for each action."""
+    """One expected return per action."""
 
     q_values: Tensor
     """float32 [B, A]"""
 
 
 class CategoricalValues(NamedTuple):
-    """A distribution of returns over fixed atoms for each action."""
+    """A distribution of returns over fixed atoms per action."""
 
     q_values: Tensor
     """float32 [B, A]: expectations."""
     logits: Tensor
     """float32 [B, A, N]"""
     atoms: Tensor
-    """float32 [N]: the returns that the probabilities belong to."""
+    """float32 [N]: the returns to which the probabilities belong."""
 
 
 class QuantileValues(NamedTuple):
-    """Quantiles of the return at fixed fractions for each action."""
+    """Quantiles of the return at fixed fractions per action."""
 
     q_values: Tensor
     """float32 [B, A]: means of the quantiles."""
@@ -40,66 +40,66 @@ class QuantileValues(NamedTuple):
 
 
 def midpoints(count: int, device: torch.device) -> Tensor:
-    """Return the middles of N equal parts of [0, 1]: float32 [N]."""
+    """Return the midpoints of N equal parts of [0, 1]: float32 [N]."""
     return (torch.arange(count, device=device, dtype=torch.float32) + 0.5) / count
 
 
 class ScalarHead(nn.Module):
-    """Reads N = 1 value for each action as its expected return."""
+    """Interprets N = 1 value per action as its expected return."""
 
     def __init__(self, streams: nn.Module) -> None:
         super().__init__()
         self.streams = streams
 
     def forward(self, features: Tensor, generator: torch.Generator | None = None) -> ScalarValues:
-        """Value the actions: float [B, features] -> q_values [B, A]."""
+        """Compute q_values [B, A] from features, float [B, features]."""
         values: Tensor = self.streams(features, generator)
         return ScalarValues(values.squeeze(2).float())
 
 
 class SoftmaxHead(nn.Module):
-    """The tutorial's misprint: a softmax over actions where returns were meant."""
+    """The tutorial's misprint: a softmax over actions instead of returns."""
 
     def __init__(self, streams: nn.Module) -> None:
         super().__init__()
         self.streams = streams
 
     def forward(self, features: Tensor, generator: torch.Generator | None = None) -> ScalarValues:
-        """Squash the values: float [B, features] -> q_values [B, A] that add up to 1."""
+        """Compute q_values [B, A], which sum to 1, from features, float [B, features]."""
         values: Tensor = self.streams(features, generator)
         return ScalarValues(values.squeeze(2).float().softmax(1))
 
 
 class CategoricalHead(nn.Module):
-    """Reads N values for each action as logits over atoms (Bellemare et al. 2017)."""
+    """Interprets N values per action as logits over atoms (Bellemare et al. 2017)."""
 
     atoms: Tensor
 
     def __init__(self, streams: nn.Module, atoms: Tensor) -> None:
-        """Take streams with N values and the atoms, float32 [N]."""
+        """`streams` return N values per action; `atoms` are float32 [N]."""
         super().__init__()
         self.streams = streams
-        # They follow from the recipe: no weights, and none of a checkpoint's business.
+        # Determined by the recipe: not weights, and not saved in checkpoints.
         self.register_buffer("atoms", atoms, persistent=False)
 
     def forward(
         self, features: Tensor, generator: torch.Generator | None = None
     ) -> CategoricalValues:
-        """Value the actions: float [B, features] -> q_values [B, A], logits [B, A, N]."""
+        """Compute q_values [B, A] and logits [B, A, N] from features, float [B, features]."""
         values: Tensor = self.streams(features, generator)
         logits = values.float()
         return CategoricalValues((logits.softmax(2) * self.atoms).sum(2), logits, self.atoms)
 
 
 class QuantileHead(nn.Module):
-    """Reads N values for each action as quantiles at `midpoints(N)` (Dabney et al. 2018a)."""
+    """Interprets N values per action as quantiles at `midpoints(N)` (Dabney et al. 2018a)."""
 
     def __init__(self, streams: nn.Module) -> None:
         super().__init__()
         self.streams = streams
 
     def forward(self, features: Tensor, generator: torch.Generator | None = None) -> QuantileValues:
-        """Value the actions: float [B, features] -> q_values [B, A], quantiles [B, A, N]."""
+        """Compute q_values [B, A] and quantiles [B, A, N] from features, float [B, features]."""
         values: Tensor = self.streams(features, generator)
         quantiles = values.float()
         return QuantileValues(quantiles.mean(2), quantiles)

@@ -1,4 +1,4 @@
-"""The head that gives quantiles at any fraction (Dabney et al. 2018b)."""
+"""The head that returns quantiles at any fraction (Dabney et al. 2018b)."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from qcade.networks.layers import before_relu
 
 
 class ImplicitQuantileValues(NamedTuple):
-    """Quantiles of the return at each observation's own fractions for each action."""
+    """Quantiles of the return per action, at fractions that differ between observations."""
 
     q_values: Tensor
     """float32 [B, A]: means of the quantiles."""
     quantiles: Tensor
     """float32 [B, A, N]"""
     taus: Tensor
-    """float32 [B, N]: the fractions; the same for all actions of an observation."""
+    """float32 [B, N]: the fractions, shared by all actions of an observation."""
 
 
 class ImplicitQuantileHead(nn.Module):
-    """Multiplies the features by an embedding of each fraction, then asks the streams.
+    """Multiplies the features by an embedding of each fraction, then applies the streams.
 
     The embedding is ReLU(W cos(pi i tau) + b) with i = 1..`cosines`, as in Dopamine and dqn_zoo.
-    The paper prints i = 0..`cosines` - 1, whose first cosine is 1 always: a second bias.
+    The paper prints i = 0..`cosines` - 1, whose first cosine is always 1: a second bias.
     """
 
     frequencies: Tensor
@@ -40,10 +40,10 @@ class ImplicitQuantileHead(nn.Module):
         policy_samples: int = 32,
         cosines: int = 64,
     ) -> None:
-        """Take streams from `features` to one value for each action.
+        """`streams` map `features` features to one value per action.
 
-        `samples` fractions are drawn for each observation where there is a generator;
-        `policy_samples` midpoints take their place where there is none.
+        With a generator, `samples` random fractions are drawn per observation; without one,
+        `policy_samples` midpoints are used.
         """
         super().__init__()
         self.streams, self.samples, self.policy_samples = streams, samples, policy_samples
@@ -54,7 +54,7 @@ class ImplicitQuantileHead(nn.Module):
     def forward(
         self, features: Tensor, generator: torch.Generator | None = None
     ) -> ImplicitQuantileValues:
-        """Value the actions: float [B, features] -> q_values [B, A], quantiles [B, A, N]."""
+        """Compute q_values [B, A] and quantiles [B, A, N] from features, float [B, features]."""
         batch = len(features)
         taus = self._taus(batch, features.device, generator)
         embedded = self.embedding(torch.cos(taus[:, :, None] * self.frequencies)).relu()
@@ -64,6 +64,6 @@ class ImplicitQuantileHead(nn.Module):
 
     def _taus(self, batch: int, device: torch.device, generator: torch.Generator | None) -> Tensor:
         if generator is None:
-            # One row for all observations, so that it is embedded once.
+            # One row for all observations, so that it is embedded only once.
             return midpoints(self.policy_samples, device)[None]
         return torch.rand(batch, self.samples, device=device, generator=generator)

@@ -1,4 +1,4 @@
-"""Linear layers whose weights are drawn anew at each forward, so that the network explores."""
+"""Linear layers with new noise on the weights at each forward, so that the network explores."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 
 class Linear(nn.Linear):
-    """A linear layer that is called like a noisy one and draws nothing."""
+    """A linear layer with the call signature of `NoisyLinear`, without noise."""
 
     def forward(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Map float [..., inputs] to float [..., outputs]."""
@@ -19,10 +19,9 @@ class Linear(nn.Linear):
 class NoisyLinear(nn.Linear):
     """A linear layer with factorised Gaussian noise on its weights (Fortunato et al. 2018).
 
-    `weight` and `bias` are the means and get their initial values from layers.py: the published
-    U(-1/sqrt(inputs), 1/sqrt(inputs)) has the variance of PyTorch's default, which shrinks what
-    depends on the observation. The sizes of the noise start as published, at sigma_0 /
-    sqrt(inputs), those of the biases too.
+    `weight` and `bias` are the means. They are initialised by layers.py, because the published
+    U(-1/sqrt(inputs), 1/sqrt(inputs)) shrinks differences between observations like PyTorch's
+    default. The scales of the noise start as published, at sigma_0 / sqrt(inputs), also for biases.
     """
 
     def __init__(self, inputs: int, outputs: int, sigma_0: float) -> None:
@@ -32,7 +31,7 @@ class NoisyLinear(nn.Linear):
         self.bias_sigma = nn.Parameter(torch.full((outputs,), sigma))
 
     def forward(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Map float [..., inputs] to float [..., outputs] with one noise for all rows.
+        """Map float [..., inputs] to float [..., outputs], with the same noise for all rows.
 
         The generator, on the layer's device, draws `inputs` and then `outputs` numbers; with None
         the mean weights are used.
@@ -40,11 +39,11 @@ class NoisyLinear(nn.Linear):
         mean = super().forward(x)
         if generator is None:
             return mean
-        of_inputs = self._noise(self.in_features, generator)
-        of_outputs = self._noise(self.out_features, generator)
-        # The noise of weight [o, i] is of_outputs[o] * of_inputs[i]: it factors out of the product.
-        noise = nn.functional.linear(x * of_inputs, self.weight_sigma, self.bias_sigma)
-        return mean + noise * of_outputs
+        input_noise = self._noise(self.in_features, generator)
+        output_noise = self._noise(self.out_features, generator)
+        # The noise of weight [o, i] is output_noise[o] * input_noise[i]: it factors out.
+        noise = nn.functional.linear(x * input_noise, self.weight_sigma, self.bias_sigma)
+        return mean + noise * output_noise
 
     def _noise(self, size: int, generator: torch.Generator) -> Tensor:
         drawn = torch.randn(

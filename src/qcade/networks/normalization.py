@@ -1,4 +1,4 @@
-"""Modules that bring feature maps or weights to a common size."""
+"""Modules that normalize feature maps or weights."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ FLAX_EPSILON = 1e-6
 
 
 class ChannelNorm(nn.Module):
-    """Layer normalization over the channels of each pixel, as Flax means it (Ba et al. 2016)."""
+    """Layer normalization over the channels of each pixel, as in Flax (Ba et al. 2016)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(channels, eps=FLAX_EPSILON)
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Normalize float [B, C, h, w], each of the B h w pixels by its own mean and variance."""
-        normal: Tensor = self.norm(maps.permute(0, 2, 3, 1))
-        return normal.permute(0, 3, 1, 2)
+        """Normalize float [B, C, h, w], each pixel by its own mean and variance."""
+        normalized: Tensor = self.norm(maps.permute(0, 2, 3, 1))
+        return normalized.permute(0, 3, 1, 2)
 
 
 class SpectralConv(nn.Module):
     """A convolution whose kernel is divided by its largest singular value (Miyato et al. 2018).
 
-    The kernel counts as a matrix [outputs, inputs * height * width]. Its first left singular
-    vector is followed by one power iteration at each forward that is for learning: gradients are
-    on, and the kernel is no frozen copy. Acting and target networks leave it as it is, so looking
-    at a network never changes what it learns. (BTR's, PyTorch's own, iterates at every forward.)
+    The kernel is treated as a matrix [outputs, inputs * height * width]. Its first left singular
+    vector is tracked by one power iteration at each forward with gradients enabled and a trainable
+    kernel. Acting and target networks do not update it, so evaluating a network never changes what
+    it learns. (BTR uses PyTorch's version, which iterates at every forward.)
     """
 
     singular: Tensor
@@ -51,21 +51,21 @@ class SpectralConv(nn.Module):
         )
 
     def kernel(self) -> Tensor:
-        """Make the kernel that is used, whose largest singular value is about 1."""
+        """Return the normalized kernel, whose largest singular value is about 1."""
         weight = self.convolution.weight
         with _without_autocast(weight.device):
             matrix = weight.flatten(1)
             vector = self.singular
             if torch.is_grad_enabled() and weight.requires_grad:
                 vector = _power_iteration(matrix.detach(), vector)
-                # The buffer gets a copy: the next iteration must not change what backward reads.
+                # Copied: the next iteration must not change a tensor that backward reads.
                 self.singular.copy_(vector)
             largest: Tensor = torch.linalg.vector_norm(matrix.T @ vector)
             return weight / largest.clamp_min(1e-12)
 
 
 def _without_autocast(device: torch.device) -> contextlib.AbstractContextManager[object]:
-    # The meta device, where only the size of things is worked out, has none.
+    # The meta device, which only computes shapes, has no autocast.
     if torch.amp.is_autocast_available(device.type):
         return torch.autocast(device.type, enabled=False)
     return contextlib.nullcontext()

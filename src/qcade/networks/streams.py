@@ -1,15 +1,15 @@
-"""Streams: the layers between features and N values for each action.
+"""Streams: the layers between features and N values per action.
 
-Their modules are called with features and a generator, from which noisy layers draw. Beside the
-values they give what their hidden layers make of the features, for losses that need it, both
-float [B, hidden_units]: `hidden`, after the activation, and `projection`, the linear map alone.
+Their modules are called with features and a generator for noisy layers. For losses that need the
+hidden layers' outputs, they also have two methods that return float [B, hidden_units]: `hidden`,
+after the activation, and `projection`, the linear map alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -23,39 +23,48 @@ from qcade.types import PositiveFloat, Units
 Generator: TypeAlias = torch.Generator | None
 
 
+@runtime_checkable
+class HasProjection(Protocol):
+    """Streams whose hidden layers can be applied without their activation."""
+
+    def projection(self, features: Tensor, generator: Generator = None) -> Tensor:
+        """Map features by the hidden layers' weights alone: float [B, hidden_units]."""
+        ...
+
+
 @dataclass(frozen=True)
 class Plain(Streams):
-    """One hidden layer, then all values."""
+    """One hidden layer, then one output layer for all values."""
 
     hidden: Units = 512
     """Width of the hidden layer."""
     activation: Literal["relu", "elu", "gelu"] = "relu"
-    """After the hidden layer; gelu is the tanh approximation, as in Flax."""
+    """Activation of the hidden layer; gelu is the tanh approximation, as in Flax."""
     normalization: Literal["none", "layer"] = "none"
-    """Between the hidden layer and its activation, as in PQN."""
+    """Normalization before the activation: layer as in PQN, or none."""
     noisy_sigma: PositiveFloat | None = None
-    """Initial noise of both layers' weights, sigma_0 (0.5 in Rainbow); None for no noise."""
+    """Initial noise scale sigma_0 of noisy layers (0.5 in Rainbow); None for no noise."""
 
     def build(self, features: int, actions: int, values: int) -> Stream:
-        """Make a module from (float [B, features], generator) to float [B, A, N]."""
+        """Build the module: (float [B, features], generator) -> float [B, A, N]."""
         return Stream(HiddenLayer(self, features), ActionValues(self, actions, values))
 
 
 @dataclass(frozen=True)
 class Dueling(Streams):
-    """State value plus centred advantages, a hidden layer each (Wang et al. 2016)."""
+    """State value plus centred advantages, with separate hidden layers (Wang et al. 2016)."""
 
     hidden: Units = 512
     """Width of each stream's hidden layer."""
     activation: Literal["relu", "elu", "gelu"] = "relu"
-    """After the hidden layers; gelu is the tanh approximation, as in Flax."""
+    """Activation of the hidden layers; gelu is the tanh approximation, as in Flax."""
     normalization: Literal["none", "layer"] = "none"
-    """Between the hidden layers and their activations, as in PQN."""
+    """Normalization before the activations: layer as in PQN, or none."""
     noisy_sigma: PositiveFloat | None = None
-    """Initial noise of all layers' weights, sigma_0 (0.5 in Rainbow); None for no noise."""
+    """Initial noise scale sigma_0 of noisy layers (0.5 in Rainbow); None for no noise."""
 
     def build(self, features: int, actions: int, values: int) -> DuelingStreams:
-        """Make a module from (float [B, features], generator) to float [B, A, N]."""
+        """Build the module: (float [B, features], generator) -> float [B, A, N]."""
         return DuelingStreams(
             value=Stream(HiddenLayer(self, features), ActionValues(self, 1, values)),
             advantage=Stream(HiddenLayer(self, features), ActionValues(self, actions, values)),
@@ -64,19 +73,19 @@ class Dueling(Streams):
 
 @dataclass(frozen=True)
 class SharedDueling(Streams):
-    """State value plus centred advantages of one and the same hidden layer, as in BBF."""
+    """State value plus centred advantages, with one shared hidden layer, as in BBF."""
 
     hidden: Units = 512
     """Width of the hidden layer; 2,048 in BBF."""
     activation: Literal["relu", "elu", "gelu"] = "relu"
-    """After the hidden layer; gelu is the tanh approximation, as in Flax."""
+    """Activation of the hidden layer; gelu is the tanh approximation, as in Flax."""
     normalization: Literal["none", "layer"] = "none"
-    """Between the hidden layer and its activation, as in PQN."""
+    """Normalization before the activation: layer as in PQN, or none."""
     noisy_sigma: PositiveFloat | None = None
-    """Initial noise of all layers' weights, sigma_0 (0.5 in Rainbow); None for no noise."""
+    """Initial noise scale sigma_0 of noisy layers (0.5 in Rainbow); None for no noise."""
 
     def build(self, features: int, actions: int, values: int) -> Stream:
-        """Make a module from (float [B, features], generator) to float [B, A, N]."""
+        """Build the module: (float [B, features], generator) -> float [B, A, N]."""
         first = HiddenLayer(self, features)
         value, advantage = ActionValues(self, 1, values), ActionValues(self, actions, values)
         return Stream(first, DuelingOutput(value, advantage))
@@ -86,7 +95,7 @@ Layers: TypeAlias = Plain | Dueling | SharedDueling
 
 
 class HiddenLayer(nn.Module):
-    """A linear layer, normalization if asked, and an activation."""
+    """A linear layer, optional normalization, and an activation."""
 
     def __init__(self, part: Layers, features: int) -> None:
         super().__init__()
@@ -105,7 +114,7 @@ class HiddenLayer(nn.Module):
 
 
 class ActionValues(nn.Module):
-    """An output layer with N values for each action."""
+    """An output layer with N values per action."""
 
     def __init__(self, part: Layers, actions: int, values: int) -> None:
         super().__init__()
@@ -119,7 +128,7 @@ class ActionValues(nn.Module):
 
 
 class DuelingOutput(nn.Module):
-    """Two output layers of one hidden layer: value + advantage - mean of advantage."""
+    """Two output layers on one hidden layer: value + advantage - mean of advantage."""
 
     def __init__(self, value: ActionValues, advantage: ActionValues) -> None:
         super().__init__()
@@ -132,7 +141,7 @@ class DuelingOutput(nn.Module):
 
 
 class Stream(nn.Module):
-    """A hidden layer and what is made of it."""
+    """A hidden layer and its output layer."""
 
     def __init__(self, first: HiddenLayer, last: ActionValues | DuelingOutput) -> None:
         super().__init__()
@@ -144,7 +153,7 @@ class Stream(nn.Module):
         return self.first.linear.out_features
 
     def projection(self, features: Tensor, generator: Generator = None) -> Tensor:
-        """Map features by the hidden layer's weights alone: float [B, hidden_units]."""
+        """Apply only the hidden layer's linear map: float [B, hidden_units]."""
         projection: Tensor = self.first.linear(features, generator)
         return projection
 
@@ -172,7 +181,7 @@ class DuelingStreams(nn.Module):
         return self.value.hidden_units + self.advantage.hidden_units
 
     def projection(self, features: Tensor, generator: Generator = None) -> Tensor:
-        """Map features by both hidden layers' weights alone: float [B, hidden_units]."""
+        """Apply only both hidden layers' linear maps: float [B, hidden_units]."""
         value = self.value.projection(features, generator)
         return torch.cat([value, self.advantage.projection(features, generator)], 1)
 
@@ -183,10 +192,10 @@ class DuelingStreams(nn.Module):
 
     def forward(self, features: Tensor, generator: Generator = None) -> Tensor:
         """Map float [B, features] to float [B, A, N]."""
-        of_both = self.hidden(features, generator)
-        of_value, of_advantage = torch.tensor_split(of_both, [self.value.hidden_units], dim=1)
-        value: Tensor = self.value.last(of_value, generator)
-        return _dueling(value, self.advantage.last(of_advantage, generator))
+        hidden = self.hidden(features, generator)
+        for_value, for_advantage = torch.tensor_split(hidden, [self.value.hidden_units], dim=1)
+        value: Tensor = self.value.last(for_value, generator)
+        return _dueling(value, self.advantage.last(for_advantage, generator))
 
 
 def _gelu(x: Tensor) -> Tensor:

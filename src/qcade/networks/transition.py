@@ -11,7 +11,7 @@ from qcade.networks.torsos.renormalized import renormalize
 
 
 class TransitionModel(nn.Module):
-    """Two convolutions over features and the action's planes (Schwarzer et al. 2021)."""
+    """Two convolutions over features and one-hot action planes (Schwarzer et al. 2021)."""
 
     def __init__(self, channels: int, actions: int) -> None:
         super().__init__()
@@ -20,7 +20,7 @@ class TransitionModel(nn.Module):
         self.second = before_relu(nn.Conv2d(channels, channels, 3, padding=1))
 
     def forward(self, maps: Tensor, actions: Tensor) -> Tensor:
-        """Go one step: [B, C, h, w] and int64 [B] -> [B, C, h, w] in [0, 1]."""
+        """Predict the next features: [B, C, h, w] and int64 [B] -> [B, C, h, w] in [0, 1]."""
         planes = (actions[:, None] == torch.arange(self.actions, device=actions.device)).to(
             maps.dtype
         )

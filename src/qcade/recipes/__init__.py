@@ -1,8 +1,8 @@
-"""The named recipes: functions from a game to a Recipe, with their sources.
+"""The built-in recipes: functions from a game's name to a Recipe, with their sources.
 
-A new file here is a new recipe: `rainbow` in rainbow.py, `hadamax_pqn` (hadamax-pqn) in
-hadamax_pqn.py. The variants of `dqn` are one table, variants.py. One of your own needs no place
-here: `module:function` is found as well.
+Each file is one recipe: `rainbow` is in rainbow.py, hadamax-pqn is `hadamax_pqn` in hadamax_pqn.py.
+The variants of `dqn` are a table in variants.py. Custom recipes can be anywhere: they are found as
+`module:function`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from types import ModuleType
 from typing import TypeAlias
 
 from qcade.checks import nearest
+from qcade.games.finding import find_game
 from qcade.recipe import Recipe
 from qcade.recipes._games import with_game
 from qcade.recipes.variants import VARIANTS, recipe_function
@@ -45,17 +46,17 @@ def recipe_names() -> tuple[str, ...]:
 
 
 def make_recipe(name: str, game: str) -> Recipe:
-    """Make a recipe by name, or by `module:function`, for a game; QcadeError if unknown."""
+    """Make a recipe, by name or `module:function`, for a game; QcadeError if unknown."""
     return find_recipe(name)(game)
 
 
 def default_recipe_name(game: str | None) -> str:
-    """The recipe of those who name none."""
-    return "catch" if game == "catch" else "dqn"
+    """The recipe for a game if the user names none."""
+    return "catch" if game is not None and find_game(game).is_small else "dqn"
 
 
 def find_recipe(name: str) -> RecipeFunction:
-    """Look up a built-in recipe, or `module:function` of the user's own; QcadeError if unknown."""
+    """Look up a built-in recipe, or a custom one by `module:function`; QcadeError if unknown."""
     module_name, colon, function_name = name.partition(":")
     if not colon:
         if name not in recipe_names():
@@ -69,24 +70,24 @@ def find_recipe(name: str) -> RecipeFunction:
     except AttributeError as error:
         raise QcadeError(f'recipe "{name}" cannot be imported: {error}') from error
     if not callable(function):
-        raise QcadeError(f'recipe "{name}" is no function from a game to a Recipe')
+        raise QcadeError(f'recipe "{name}" is not a function from a game to a Recipe')
     found: RecipeFunction = function
     return found
 
 
 def import_own(module_name: str) -> ModuleType:
-    """Import a user's module, from the working folder too; QcadeError if that fails."""
+    """Import a user's module, also from the working folder; QcadeError if that fails."""
     if "" not in sys.path:
         sys.path.insert(0, "")
     try:
         return importlib.import_module(module_name)
     except (ImportError, TypeError, ValueError) as error:
-        # The latter two for what is no module's name, as ./mine.py.
+        # TypeError and ValueError are for names that are not module names, such as ./mine.py.
         raise QcadeError(f'module "{module_name}" cannot be imported: {error}') from error
 
 
 def is_in_working_folder(module_name: str) -> bool:
-    """Whether an imported module is in the working folder, where commands do not look."""
+    """Whether an imported module is in the working folder, which commands do not search."""
     root = sys.modules[module_name.partition(".")[0]].__file__
     if root is None:
         return False

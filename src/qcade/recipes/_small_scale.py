@@ -1,4 +1,4 @@
-"""Recipes for games as small as Catch: the same parts, and figures for minutes instead of days."""
+"""Scaling recipes down for games as small as Catch: minutes of training instead of days."""
 
 from __future__ import annotations
 
@@ -12,13 +12,12 @@ from qcade.agent.targets import HardCopy
 from qcade.algorithms.iqn import IQN
 from qcade.algorithms.munchausen_iqn import MunchausenIQN
 from qcade.algorithms.self_prediction import SelfPredictive
-from qcade.games.catch import Catch
 from qcade.networks.torsos.hadamax import Hadamax
 from qcade.networks.torsos.impala import Impala
 from qcade.networks.torsos.nature import Nature
 from qcade.networks.torsos.renormalized import Renormalized
 from qcade.networks.torsos.small import Small
-from qcade.parts import Algorithm, Exploration, Game, OptimizerPart, Torso
+from qcade.parts import AnyAlgorithm, Exploration, Game, OptimizerSpec, Torso
 from qcade.recipe import Checkpoints, OnPolicyRecipe, Recipe, ReplayRecipe
 
 RecipeType = TypeVar("RecipeType", bound=Recipe)
@@ -27,11 +26,10 @@ REPLAY_FRAMES, SLOWER_REPLAY_FRAMES, ON_POLICY_FRAMES = 8_000, 16_000, 30_000
 
 
 def small_scale(recipe: RecipeType) -> RecipeType:
-    """Keep the algorithm; shrink torso, memory, exploration, periods and the length of the run.
+    """Keep the algorithm; shrink torso, replay memory, exploration, periods and run length.
 
-    Torsos that start with a stride of 1 get frames of half the size, where the game has them.
-
-    Doing so twice is the same as doing so once.
+    Torsos whose first stride is 1 get frames of half the size, if the game has them. Applying it
+    twice is the same as once.
     """
     recipe = dataclasses.replace(
         recipe,
@@ -89,8 +87,7 @@ def _small_replay(recipe: ReplayRecipe) -> ReplayRecipe:
 
 def _game(recipe: Recipe) -> Game:
     reads_every_pixel = isinstance(_bare(recipe.torso), (Impala, Hadamax))
-    is_catch = isinstance(recipe.game, Catch)
-    return Catch(cell_pixels=6) if is_catch and reads_every_pixel else recipe.game
+    return recipe.game.resized(42) if reads_every_pixel else recipe.game
 
 
 def _bare(torso: Torso) -> Torso:
@@ -105,7 +102,7 @@ def _torso(torso: Torso) -> Torso:
     return dataclasses.replace(torso, width=1) if isinstance(torso, Impala) else torso
 
 
-def _algorithm(algorithm: Algorithm) -> Algorithm:
+def _algorithm(algorithm: AnyAlgorithm) -> AnyAlgorithm:
     if isinstance(algorithm, (IQN, MunchausenIQN)):
         return dataclasses.replace(algorithm, samples=8)
     return algorithm
@@ -119,7 +116,7 @@ def _exploration(exploration: Exploration) -> Exploration:
     return exploration
 
 
-def _optimizer(optimizer: OptimizerPart) -> OptimizerPart:
+def _optimizer(optimizer: OptimizerSpec) -> OptimizerSpec:
     if isinstance(optimizer, (Adam, RAdam)):
         return dataclasses.replace(optimizer, learning_rate=5e-4)
     return optimizer

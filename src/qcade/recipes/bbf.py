@@ -1,4 +1,4 @@
-"""bbf: bigger, better, faster."""
+"""bbf: Bigger, Better, Faster."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from qcade.networks.streams import SharedDueling
 from qcade.networks.torsos.impala import Impala
 from qcade.networks.torsos.renormalized import Renormalized
 from qcade.recipe import Horizon, Replay, ReplayRecipe, Updates
-from qcade.recipes._games import atari_or_catch, sized
+from qcade.recipes._games import game_as_played, sized
 from qcade.replay.prioritized import Prioritized
 
 
 def bbf(game: str) -> ReplayRecipe:
-    """A wide Impala network, self-prediction, resets, a changing horizon (Schwarzer et al. 2023).
+    """Wide Impala network, self-prediction, resets, annealed horizon (Schwarzer et al. 2023).
 
-    Figures: the paper's code at two updates a decision; two hours of play.
+    Values: the paper's code at two updates per decision; two hours of play.
     """
     return sized(
         ReplayRecipe(
             name="bbf",
-            game=atari_or_catch(game),
+            game=game_as_played(game),
             torso=Renormalized(Impala(width=4)),
             algorithm=SelfPredictive(
                 C51(double=True, streams=SharedDueling(hidden=2_048)), steps=5, weight=5.0

@@ -1,4 +1,4 @@
-"""btr: beyond the Rainbow on one desktop GPU."""
+"""btr: Beyond the Rainbow, for one desktop GPU."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from qcade.algorithms.munchausen_iqn import MunchausenIQN
 from qcade.networks.streams import Dueling
 from qcade.networks.torsos.impala import Impala
 from qcade.recipe import Replay, ReplayRecipe, Updates
-from qcade.recipes._games import atari_or_catch, sized
+from qcade.recipes._games import game_as_played, sized
 from qcade.replay.prioritized import Prioritized
 
 
 def btr(game: str) -> ReplayRecipe:
-    """Impala, Munchausen, implicit quantiles, 64 environments (Clark et al. 2024).
+    """Impala network, Munchausen IQN, 64 environments (Clark et al. 2024).
 
-    Figures: the paper's code.
+    Values: the paper's code.
     """
     return sized(
         ReplayRecipe(
             name="btr",
-            game=atari_or_catch(game, sticky_actions=0.25, life_loss_terminal=False),
+            game=game_as_played(game, sticky_actions=0.25, life_loss_terminal=False),
             torso=Impala(width=2, spectral_normalization=True, pooled_side=6),
             algorithm=MunchausenIQN(streams=Dueling(noisy_sigma=0.5), samples=8, policy_samples=8),
             exploration=ExponentialEpsilon(start=1.0, end=0.01, rate_per_decision=5e-7),

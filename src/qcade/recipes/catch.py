@@ -1,4 +1,4 @@
-"""catch: dqn, small, for the built-in game."""
+"""catch: dqn scaled down for the built-in game Catch."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ from qcade.recipes.dqn import dqn
 
 
 def catch(game: str) -> ReplayRecipe:
-    """`dqn` scaled down for the built-in game Catch: solved in a minute on a laptop."""
+    """`dqn` scaled down for the built-in game Catch: solves it in a minute on a laptop."""
     return dataclasses.replace(small_scale(dqn(game)), name="catch", total_frames=6_000)

@@ -1,4 +1,4 @@
-"""der: Rainbow for very little experience."""
+"""der: data-efficient Rainbow."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from qcade.algorithms.c51 import C51
 from qcade.networks.streams import Dueling
 from qcade.networks.torsos.small import Small
 from qcade.recipe import Replay, ReplayRecipe, Updates
-from qcade.recipes._games import atari_or_catch, sized
+from qcade.recipes._games import game_as_played, sized
 from qcade.replay.prioritized import Prioritized
 
 
 def der(game: str) -> ReplayRecipe:
-    """Data-efficient Rainbow: a small network, n = 20, an update a decision (van Hasselt 2019).
+    """Data-efficient Rainbow: small network, n = 20, one update per decision (van Hasselt 2019).
 
-    Figures: as in the data-efficient setting of Kaixhin's Rainbow; two hours of play.
+    Values: the data-efficient setting of Kaixhin's Rainbow; two hours of play.
     """
     return sized(
         ReplayRecipe(
             name="der",
-            game=atari_or_catch(game),
+            game=game_as_played(game),
             torso=Small(),
             algorithm=C51(double=True, streams=Dueling(hidden=256, noisy_sigma=0.1)),
             exploration=NoRandomActions(),

@@ -1,4 +1,4 @@
-"""dqn: the Nature network and Q-learning as people run it today."""
+"""dqn: the Nature DQN with today's common settings."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from qcade.agent.targets import HardCopy
 from qcade.algorithms.dqn import DQN
 from qcade.networks.torsos.nature import Nature
 from qcade.recipe import ReplayRecipe
-from qcade.recipes._games import atari_or_catch, sized
+from qcade.recipes._games import game_as_played, sized
 
 
 def dqn(game: str) -> ReplayRecipe:
-    """The Nature network and Q-learning as people run it today: Adam, Huber, one update per 4.
+    """Nature DQN with today's common settings: Adam, Huber loss, one update per 4 decisions.
 
-    Figures: Mnih et al. 2015; Adam at 1e-4, epsilon to 0.01 and a target copied every 1,000
+    Values: Mnih et al. 2015; Adam at 1e-4, epsilon to 0.01 and a target copied every 1,000
     decisions as in CleanRL and Stable-Baselines3.
     """
     return sized(
         ReplayRecipe(
             name="dqn",
-            game=atari_or_catch(game),
+            game=game_as_played(game),
             torso=Nature(),
             algorithm=DQN(),
             exploration=LinearEpsilon(),

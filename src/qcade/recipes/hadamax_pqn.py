@@ -1,4 +1,4 @@
-"""hadamax-pqn: pqn with products of branches for a torso."""
+"""hadamax-pqn: pqn with the Hadamax torso."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""pqn: Q-learning from parallel games, without replay or target network."""
+"""pqn: Q-learning from parallel games, without replay memory or target network."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from qcade.algorithms.pqn import PQN
 from qcade.networks.streams import Plain
 from qcade.networks.torsos.nature import Nature
 from qcade.recipe import OnPolicyRecipe, Rollouts
-from qcade.recipes._games import atari_or_catch, sized
+from qcade.recipes._games import game_as_played, sized
 
 
 def pqn(game: str) -> OnPolicyRecipe:
-    """Q(lambda) over 128 games side by side, normalised layers, no replay (Gallici et al. 2024).
+    """Q(lambda) on 128 parallel games, layer normalization, no replay (Gallici et al. 2024).
 
-    Figures: the paper's code.
+    Values: the paper's code.
     """
     return sized(
         OnPolicyRecipe(
             name="pqn",
-            game=atari_or_catch(game),
+            game=game_as_played(game),
             torso=Nature(normalization="channel"),
             algorithm=PQN(streams=Plain(normalization="layer")),
             exploration=LinearEpsilonOfRun(start=1.0, end=0.001, decay_fraction=0.1),

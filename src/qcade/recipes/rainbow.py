@@ -1,4 +1,4 @@
-"""rainbow: six improvements of DQN in one agent."""
+"""rainbow: six improvements of DQN combined."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from qcade.algorithms.c51 import C51
 from qcade.networks.streams import Dueling
 from qcade.networks.torsos.nature import Nature
 from qcade.recipe import Replay, ReplayRecipe, Updates
-from qcade.recipes._games import atari_or_catch, sized
+from qcade.recipes._games import game_as_played, sized
 from qcade.replay.prioritized import Prioritized
 
 
 def rainbow(game: str) -> ReplayRecipe:
     """C51, double, dueling, n = 3, prioritised replay and noisy networks (Hessel et al. 2018).
 
-    Figures: the paper's; gradients longer than 10 are scaled down, as in dqn_zoo.
+    Values: the paper; gradient norms are clipped to 10, as in dqn_zoo.
     """
     return sized(
         ReplayRecipe(
             name="rainbow",
-            game=atari_or_catch(game),
+            game=game_as_played(game),
             torso=Nature(),
             algorithm=C51(double=True, streams=Dueling(noisy_sigma=0.5)),
             exploration=NoRandomActions(),

@@ -1,4 +1,4 @@
-"""spr: Rainbow that predicts its own features."""
+"""spr: Rainbow with self-prediction."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from qcade.networks.streams import Dueling
 from qcade.networks.torsos.nature import Nature
 from qcade.networks.torsos.renormalized import Renormalized
 from qcade.recipe import Replay, ReplayRecipe, Updates
-from qcade.recipes._games import atari_or_catch, sized
+from qcade.recipes._games import game_as_played, sized
 from qcade.replay.prioritized import Prioritized
 
 
 def spr(game: str) -> ReplayRecipe:
-    """Rainbow's parts, augmentation, and predicting its own features (Schwarzer et al. 2021).
+    """Rainbow with augmentation and self-prediction of its features (Schwarzer et al. 2021).
 
-    Figures: the paper's code; two hours of play, two updates a decision.
+    Values: the paper's code; two hours of play, two updates per decision.
     """
     return sized(
         ReplayRecipe(
             name="spr",
-            game=atari_or_catch(game),
+            game=game_as_played(game),
             torso=Renormalized(Nature()),
             algorithm=SelfPredictive(
                 C51(double=True, streams=Dueling(hidden=256, noisy_sigma=0.5)), steps=5, weight=5.0

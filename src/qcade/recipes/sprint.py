@@ -1,12 +1,11 @@
-"""sprint: the least time to good play on a few processor cores."""
+"""sprint: good play as soon as possible on a few CPU cores."""
 
 from __future__ import annotations
 
 from qcade.agent.exploration import LinearEpsilon
 from qcade.agent.optimizers import Adam
 from qcade.algorithms.pqn import PQN
-from qcade.games.atari import Atari
-from qcade.games.catch import Catch
+from qcade.games.finding import find_game
 from qcade.networks.streams import Plain
 from qcade.networks.torsos.coarse import Coarse
 from qcade.recipe import Compute, OnPolicyRecipe, Rollouts
@@ -14,18 +13,18 @@ from qcade.recipes._games import sized
 
 
 def sprint(game: str) -> OnPolicyRecipe:
-    """PQN with longer traces on frames of half the size, for minutes instead of days.
+    """PQN with longer traces on frames of half the size: minutes of training instead of days.
 
-    Figures: found by experiment, docs/results/sprint.md.
+    Values: found by experiment, docs/results/sprint.md.
     """
     return sized(full_size(game))
 
 
 def full_size(game: str) -> OnPolicyRecipe:
-    """`sprint` as it is for Atari games, whatever the game."""
+    """`sprint` with its values for Atari, for any game."""
     return OnPolicyRecipe(
         name="sprint",
-        game=Catch(cell_pixels=6) if game == "catch" else Atari(game, height=42, width=42),
+        game=find_game(game).resized(42),
         torso=Coarse(normalization="channel"),
         algorithm=PQN(streams=Plain(hidden=256, normalization="layer"), trace_decay=0.9),
         exploration=LinearEpsilon(end=0.01, decay_decisions=100_000),

@@ -1,4 +1,4 @@
-"""sprint-gpu: sprint for a GPU and the sixteen cores beside it."""
+"""sprint-gpu: sprint for a GPU with sixteen CPU cores."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from qcade.recipes.sprint import full_size
 def sprint_gpu(game: str) -> OnPolicyRecipe:
     """`sprint` with twice the emulators and half the rollout, for a GPU; not run on one yet.
 
-    Four updates a row go to the GPU as one graph while the emulators of all cores play.
+    The GPU makes the four updates of a row as one graph while emulators play on all cores.
     """
     recipe = full_size(game)
     return sized(

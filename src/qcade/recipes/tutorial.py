@@ -1,4 +1,4 @@
-"""tutorial: the well-known Keras tutorial's agent."""
+"""tutorial: the agent of a well-known Keras tutorial."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from qcade.agent.exploration import ExponentialEpsilon
 from qcade.agent.optimizers import Adam
 from qcade.agent.targets import HardCopy
 from qcade.algorithms.tutorial import TutorialDQN
-from qcade.games.catch import Catch
+from qcade.games.atari import Atari
+from qcade.games.finding import find_game
 from qcade.games.random_skip import RandomSkipAtari
 from qcade.networks.torsos.tutorial import TutorialTorso
 from qcade.recipe import Checkpoints, Replay, ReplayRecipe, Updates
@@ -14,14 +15,15 @@ from qcade.recipes._games import sized
 
 
 def tutorial(game: str) -> ReplayRecipe:
-    """The well-known Keras tutorial's agent, figure for figure, its mistakes repaired.
+    """The agent of a well-known Keras tutorial, with its values but without its mistakes.
 
-    docs/from-the-tutorial.md names each mistake and the setting that brings it back.
+    docs/from-the-tutorial.md lists each mistake and the setting that restores it.
     """
+    found = find_game(game)
     return sized(
         ReplayRecipe(
             name="tutorial",
-            game=Catch() if game == "catch" else RandomSkipAtari(game=game),
+            game=RandomSkipAtari(game=game) if isinstance(found, Atari) else found,
             torso=TutorialTorso(),
             algorithm=TutorialDQN(),
             exploration=ExponentialEpsilon(start=1.0, end=0.01, rate_per_decision=3e-5),

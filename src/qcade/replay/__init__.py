@@ -1,1 +1,1 @@
-"""The frame ring and how transitions are drawn from it."""
+"""The replay memory: a ring of frames, and sampling transitions from it."""

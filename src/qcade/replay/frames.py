@@ -1,10 +1,10 @@
-"""One ring of single uint8 frames: every stack and n-step transition is gathered from it by index.
+"""A ring of single uint8 frames, from which stacks and n-step transitions are gathered by index.
 
-A row holds what arrived together from E environments: the action that led there, frame, reward,
-discount, first. Rows are counted from the start of the run; the ring keeps the newest ones.
+A row holds one time step of E environments: the action that led to it, frame, reward, discount and
+first. Rows are counted from the start of the run; the ring keeps the newest ones.
 
-The stack rule, for actor and learner alike: an observation is the frame and the S - 1 before it
-in the same episode; where the episode is younger than that, its first frame is repeated.
+The stack rule, for actor and learner alike: an observation is a frame and the S - 1 frames before
+it in the same episode; if the episode is shorter than that, its first frame is repeated.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from qcade.compute.transfer import put
 from qcade.replay.storage import (
     GROUP_ROWS,
     FrameStorage,
@@ -20,12 +21,11 @@ from qcade.replay.storage import (
     bytes_per_frame,
     make_storage,
 )
-from qcade.replay.transfer import put
 from qcade.types import Batch, Future, IntArray, TimeStep
 
 
 class FrameRing:
-    """The newest `rows` rows of E frames each; all but compressed frames lie on one device."""
+    """The newest `rows` rows of E frames, all on one device except compressed frames."""
 
     def __init__(
         self,
@@ -49,33 +49,33 @@ class FrameRing:
         self._rewards = torch.zeros(size, dtype=torch.float32, device=device)
         self._discounts = torch.zeros(size, dtype=torch.float32, device=device)
         self._firsts = torch.zeros(size, dtype=torch.bool, device=device)
-        # Samplers ask on the host where transitions start: a GPU would have to be waited for.
+        # A copy on the host for samplers, so that they need not wait for a GPU.
         self._host_firsts = self._firsts
         if self.device.type != "cpu":
             self._host_firsts = torch.zeros(size, dtype=torch.bool)
         self._every_environment = torch.arange(environments, device=device)
-        # On the device, where a captured graph finds it.
+        # On the device, so that captured graphs can read it.
         self._newest_row = torch.zeros((), dtype=torch.int64, device=device)
         self.start_at(0, opening_row=0)
 
     @property
     def frame_bytes(self) -> int:
-        """Memory that the frames take now, in bytes."""
+        """Memory used by the frames now, in bytes."""
         return self._frames.nbytes
 
     def start_at(self, next_row: int, opening_row: int) -> None:
-        """Empty the ring; the next row is `next_row` of a run whose memory opened at another."""
+        """Empty the ring and start at `next_row`; all environments were reset at `opening_row`."""
         self.appended_rows = self._first_kept_row = next_row
         self._newest_row.fill_(next_row - 1)
         self.opening_row = opening_row
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing was appended since `start_at`."""
+        """Whether no row was appended since `start_at`."""
         return self.appended_rows == self._first_kept_row
 
     def append(self, step: TimeStep, actions: IntArray) -> None:
-        """Add one row: what arrived, and the actions int64 [E] that led there."""
+        """Append one row: a time step, and the actions, int64 [E], that led to it."""
         place = self.appended_rows % self.rows
         slots = slice(place * self.environments, (place + 1) * self.environments)
         self._frames.write(place, torch.from_numpy(step.frame).view(self.environments, -1))
@@ -88,7 +88,7 @@ class FrameRing:
 
     @property
     def oldest_row(self) -> int:
-        """The oldest row that is still in the ring."""
+        """The oldest row in the ring."""
         return max(self._first_kept_row, self.appended_rows - self.rows)
 
     def read_rows(self, first: int, until: int) -> dict[str, Tensor]:
@@ -100,7 +100,7 @@ class FrameRing:
         return {"frames": frames.view(*slots.shape, -1), **read}
 
     def append_rows(self, rows: dict[str, Tensor]) -> None:
-        """Add what `read_rows` gave."""
+        """Append rows that `read_rows` returned."""
         count = len(rows["frames"])
         numbers = torch.arange(count, device=self.device)[:, None] + self.appended_rows
         slots = self._slots(numbers, self._every_environment)
@@ -124,9 +124,9 @@ class FrameRing:
         }
 
     def steps(self, first: int, until: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """What followed rows [first, until): actions, rewards, discounts, and which count.
+        """The decisions taken at rows [first, until): actions, rewards, discounts, is_transition.
 
-        [T, E] each: int64, float32, float32, and bool, false where an episode opened instead.
+        [T, E] each: int64, float32, float32, and bool, which is false if an episode opened instead.
         """
         rows = torch.arange(first + 1, until + 1, device=self.device)[:, None]
         slots = self._slots(rows, self._every_environment)
@@ -138,28 +138,28 @@ class FrameRing:
         )
 
     def action_at(self, row: Tensor, environment: Tensor) -> Tensor:
-        """The actions that led to these rows: int64 [B] and [B] -> int64 [B]."""
+        """The actions that led to rows: int64 [B] and [B] -> int64 [B]."""
         return self._actions[self._slots(row, environment)]
 
     def newest(self) -> Tensor:
-        """Observations of the newest row: uint8 [E, S, H, W]."""
+        """The observations of the newest row: uint8 [E, S, H, W]."""
         row = self._newest_row.expand(self.environments)
         return self.observations(row, self._every_environment)
 
     def startable_rows(self, n_step: int) -> tuple[int, int]:
-        """Rows [low, high) whose whole stack, and the n rows after, are in the ring.
+        """Rows [low, high) whose stack and whose next n rows are in the ring.
 
-        Of these, those that `is_start` refuses are the last of an episode.
+        Rows among them that are the last of an episode cannot start a transition; see `is_start`.
         """
         oldest = max(self.opening_row, self.oldest_row)
-        # The opening row opens an episode everywhere, so no stack reaches back beyond it.
+        # All episodes open at the opening row, so no stack reaches back beyond it.
         low = oldest if oldest == self.opening_row else oldest + self.stack - 1
         return low, self.appended_rows - n_step
 
     def is_start(self, row: Tensor, environment: Tensor) -> Tensor:
-        """Whether a transition starts there: false where the next row opens another episode.
+        """Whether a transition starts at a row: false if the next row opens another episode.
 
-        Looked up where `row` is, on the host or on the device.
+        int64 [B] and [B] -> bool [B], on the host or on the device as `row` is.
         """
         firsts = self._host_firsts if row.device.type == "cpu" else self._firsts
         return ~firsts[self._slots(row + 1, environment)]
@@ -167,11 +167,11 @@ class FrameRing:
     def observations(self, row: Tensor, environment: Tensor) -> Tensor:
         """Gather stacks by the stack rule: int64 [B] and [B] -> uint8 [B, S, H, W]."""
         lag = torch.zeros_like(row)
-        going_back = torch.ones_like(row)
+        in_episode = torch.ones_like(row)
         lags = [lag]
         for _ in range(self.stack - 1):
-            going_back = going_back * ~self._firsts[self._slots(row - lag, environment)]
-            lag = lag + going_back
+            in_episode = in_episode * ~self._firsts[self._slots(row - lag, environment)]
+            lag = lag + in_episode
             lags.append(lag)
         slots = self._slots(row[:, None] - torch.stack(lags[::-1], 1), environment[:, None])
         frames = self._frames.read(slots.flatten())
@@ -185,11 +185,11 @@ class FrameRing:
         gamma: float | Tensor,
         future_steps: int = 0,
     ) -> Batch:
-        """Make the n-step transitions that start at these rows; int64 [B] each, gamma 0-d.
+        """Gather the n-step transitions that start at rows; int64 [B] each, gamma 0-d.
 
-        A window is cut where its episode ends: after a termination nothing is bootstrapped, after
-        a truncation the last frame is, with the shorter power of gamma. With `future_steps`, the
-        batch says what followed for so many steps.
+        Transitions that reach the end of an episode are shorter: after a termination there is no
+        bootstrapping; after a truncation it is from the last frame, with a lower power of gamma.
+        With `future_steps`, the batch includes the next `future_steps` steps.
         """
         reward = torch.zeros(row.shape, device=self.device)
         discount = torch.ones(row.shape, device=self.device)
@@ -208,10 +208,10 @@ class FrameRing:
         return Batch(s_tm1, a_tm1, reward, discount, s_t, future)
 
     def gather_future(self, row: Tensor, environment: Tensor, steps: int) -> Future:
-        """Gather the K = `steps` rows after these: int64 [B] and [B].
+        """Gather the next K = `steps` steps after each row: int64 [B] and [B].
 
-        Steps are inside up to the episode's last frame, to the first whose discount is 0, as that
-        of a lost life, or to the newest row, which stands in for rows that are yet to come.
+        Steps are `inside` up to the episode's last frame, the first discount of 0 (such as a lost
+        life) or the newest row, which is used in place of later rows.
         """
         rows = row[:, None] + torch.arange(1, steps + 1, device=self.device)
         known = torch.minimum(rows, self._newest_row)
@@ -233,12 +233,12 @@ def ring_bytes(
     rows: int, environments: int, height: int, width: int, storage: StorageKind = "raw"
 ) -> int:
     """Predict the memory of a ring in bytes: exact for raw, an upper estimate if compressed."""
-    beside_frames = 8 + 4 + 4 + 1
+    other_bytes = 8 + 4 + 4 + 1
     pixels = height * width
-    lying_open = environments * GROUP_ROWS * pixels if storage == "compressed" else 0
-    return rows * environments * (bytes_per_frame(storage, pixels) + beside_frames) + lying_open
+    open_group = environments * GROUP_ROWS * pixels if storage == "compressed" else 0
+    return rows * environments * (bytes_per_frame(storage, pixels) + other_bytes) + open_group
 
 
 def no_actions(environments: int) -> IntArray:
-    """The actions of a first row, which nobody reads: int64 [E] of zeros."""
+    """Placeholder actions of a first row, which are never read: int64 [E] of zeros."""
     return np.zeros(environments, dtype=np.int64)

@@ -1,8 +1,8 @@
-"""Where the frames of a ring lie: as they are on a device, or compressed in host memory.
+"""How the frames of a ring are stored: raw on a device, or compressed in host memory.
 
-Compressed, an environment's frames of 16 rows in a row make a group. Its first frame is compressed
-alone, the others with the first one as a dictionary, since most of a picture stays where it is; any
-frame is then two short decompressions away. docs/log.md has the figures that led to this.
+Compressed, an environment's frames of 16 consecutive rows form a group. The first one is compressed
+alone and serves as the dictionary for the others, since most of a picture does not change; reading
+any frame takes two short decompressions. docs/log.md has the measurements behind this design.
 """
 
 from __future__ import annotations
@@ -14,31 +14,31 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from qcade.replay.transfer import put
+from qcade.compute.transfer import put
 from qcade.types import UInt8Array
 
 StorageKind: TypeAlias = Literal["raw", "compressed"]
 GROUP_ROWS = 16
 LEVEL = 4
-"""Of LZ4's high compression: the higher ones take longer and gain little."""
+"""Level of LZ4's high compression; higher levels are slower and gain little."""
 LEAST_COMPRESSION = 6
-"""How much smaller frames are counted on to become; docs/log.md has what was measured."""
+"""Compression ratio assumed in predictions; docs/log.md has the measured ones."""
 _END_BYTES = 4
 
 
 class FrameStorage(Protocol):
-    """Frames by slot: the place of a row in the ring times E, plus the environment."""
+    """Frames by slot; a slot is a row's place in the ring times E, plus the environment."""
 
     @property
     def nbytes(self) -> int:
-        """Memory that is held now, in bytes."""
+        """Memory in use now, in bytes."""
         ...
 
     def write(self, place: int, frames: Tensor) -> None:
         """Replace the frames of one row: uint8 [E, H*W].
 
-        Places are written one after the other, round and round. After a jump to another place,
-        nothing that was written before may be read.
+        Places must be written in order, starting again at 0 after the last one. After a jump to
+        another place, earlier frames must not be read.
         """
         ...
 
@@ -50,7 +50,7 @@ class FrameStorage(Protocol):
 def make_storage(
     kind: StorageKind, rows: int, environments: int, pixels: int, device: torch.device
 ) -> FrameStorage:
-    """Make room for so many rows of E frames of H*W = `pixels` bytes each."""
+    """Make storage for `rows` rows of E frames of H*W = `pixels` bytes each."""
     if kind == "raw":
         return RawFrames(rows, environments, pixels, device)
     return CompressedFrames(rows, environments, pixels, device)
@@ -73,7 +73,7 @@ class RawFrames:
 
     @property
     def nbytes(self) -> int:
-        """Memory that is held, in bytes: all of it from the start."""
+        """Memory in use, in bytes; constant from the start."""
         return self._frames.nbytes
 
     def write(self, place: int, frames: Tensor) -> None:
@@ -87,10 +87,10 @@ class RawFrames:
 
 
 class CompressedFrames:
-    """One block of bytes for every group of rows; the group under way lies open.
+    """One block of bytes per group of rows; the unfinished group is kept uncompressed.
 
-    Blocks hold all environments' frames, so there are few of them, and they are freed in the order
-    in which they were made: the heap does not fall to pieces as the ring goes round.
+    A block holds the frames of all environments, so there are few blocks, and they are freed in the
+    order in which they were allocated, which avoids heap fragmentation.
     """
 
     def __init__(self, rows: int, environments: int, pixels: int, device: torch.device) -> None:
@@ -98,19 +98,19 @@ class CompressedFrames:
         self.device = device
         groups = -(-rows // GROUP_ROWS)
         self._blocks: list[bytes] = [b""] * groups
-        # Where each frame of a block ends: environment by environment, row by row.
+        # Where each frame in a block ends: environment by environment, row by row.
         self._ends = np.zeros((groups, 1 + environments * GROUP_ROWS), dtype=np.uint32)
         self._open: UInt8Array = np.zeros((environments, GROUP_ROWS, pixels), dtype=np.uint8)
-        # Rows of this group, up to that one, are read from what lies open: they are the newest.
+        # The newest rows, up to `_open_until` in this group, are still uncompressed.
         self._open_group, self._open_until = 0, 0
 
     @property
     def nbytes(self) -> int:
-        """Memory that is held now, in bytes."""
+        """Memory in use now, in bytes."""
         return sum(map(len, self._blocks)) + self._ends.nbytes + self._open.nbytes
 
     def write(self, place: int, frames: Tensor) -> None:
-        """Replace the frames of one row: uint8 [E, H*W]; compress them when a group is whole."""
+        """Replace the frames of one row: uint8 [E, H*W]; compress each group when complete."""
         group, member = divmod(place, GROUP_ROWS)
         self._open[:, member] = frames.cpu().numpy()
         self._open_group, self._open_until = group, member + 1
@@ -118,7 +118,7 @@ class CompressedFrames:
             self._close(group, member + 1)
 
     def read(self, slots: Tensor) -> Tensor:
-        """Look up frames: int64 [n] -> uint8 [n, H*W]; each is decompressed once a call."""
+        """Look up frames: int64 [n] -> uint8 [n, H*W]; each is decompressed once per call."""
         distinct, positions = np.unique(slots.cpu().numpy(), return_inverse=True)
         place, environment = np.divmod(distinct, self.environments)
         group, member = np.divmod(place, GROUP_ROWS)
@@ -139,11 +139,11 @@ class CompressedFrames:
             self._ends[group, frame + 1],
         )
         begin, pixels, decompress = 0, self.pixels, lz4.block.decompress
-        for lies_open, g, e, m, key_from, key_until, from_, until_ in zip(
+        for uncompressed, g, e, m, key_from, key_until, from_, until_ in zip(
             *(column.tolist() for column in columns), strict=True
         ):
             end = begin + pixels
-            if lies_open:
+            if uncompressed:
                 target[begin:end] = self._open[e, m].data
             else:
                 block = self._blocks[g]

@@ -1,7 +1,7 @@
-"""Drawing from many weights in proportion to them, on any device, without a loop over them.
+"""A sum tree: weighted sampling from many leaves, on any device, without a loop over them.
 
-Weights are kept as whole multiples of a small unit. Sums of whole numbers depend neither on their
-order nor on the device, so there is no drift: the tree follows from its leaves alone.
+Weights are stored as integer multiples of a small unit. Integer sums do not depend on order or
+device, so there is no drift: the tree is determined by its leaves alone.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ from torch import Tensor
 LARGEST = 65_536.0
 """The largest weight of a leaf; larger ones count as this."""
 BRANCHING = 128
-"""Children of a node; a million leaves make three levels."""
+"""Children per node; a million leaves need three levels."""
 _BRANCHING_BITS = BRANCHING.bit_length() - 1
 _TOTAL_BITS = 62
 
 
 class SumTree:
-    """Weights of so many leaves, each a multiple of `unit` that is not negative."""
+    """The weights of `size` leaves, each a non-negative multiple of `unit`."""
 
     def __init__(self, size: int, device: torch.device | str = "cpu") -> None:
         self.size = size
-        # As fine as it can be with room for the sum of `size` times the largest weight.
+        # The smallest unit for which `size` times the largest weight does not overflow.
         self.unit = LARGEST * 2.0 ** ((size - 1).bit_length() - _TOTAL_BITS)
         self._levels: list[Tensor] = []
         nodes = size
         while not self._levels or nodes > 1:
-            # Each level is int64 [groups, BRANCHING]; a group's sum is one node of the level above.
+            # Each level is int64 [groups, BRANCHING]; a group's sum is a node of the level above.
             nodes = -(-nodes // BRANCHING)
             shape = (nodes, BRANCHING)
             self._levels.append(torch.zeros(shape, dtype=torch.int64, device=device))
@@ -40,13 +40,13 @@ class SumTree:
         return self._levels[-1].sum().double() * self.unit
 
     def values(self, leaves: Tensor) -> Tensor:
-        """Look up weights, as they were rounded: int64 [n] -> float64 [n]."""
+        """Look up the rounded weights: int64 [n] -> float64 [n]."""
         return self._levels[0].view(-1)[leaves].double() * self.unit
 
     def set(self, leaves: Tensor, values: Tensor) -> None:
-        """Change weights: int64 [n] and float64 [n], rounded up to whole units.
+        """Set weights: int64 [n] and float64 [n], rounded up to whole units.
 
-        Where a leaf is given more than once, the largest of its values counts.
+        If a leaf occurs more than once, its largest value counts.
         """
         nodes = self._levels[0].view(-1)
         nodes.index_fill_(0, leaves, 0)
@@ -59,10 +59,9 @@ class SumTree:
                 above.view(-1)[: len(level)] = level.sum(1)
 
     def find(self, targets: Tensor) -> Tensor:
-        """Find the leaves at which the running sum of weights exceeds the targets.
+        """Find the leaves at which the cumulative sum of weights exceeds the targets.
 
-        Takes float64 [B] from 0 to `total`, returns int64 [B]: never a leaf of weight 0, unless
-        all are.
+        float64 [B] from 0 to `total` -> int64 [B]; never a leaf of weight 0, unless all are.
         """
         total = self._levels[-1].sum()
         rest = torch.minimum((targets / self.unit).long(), total - 1)[:, None]
@@ -70,7 +69,7 @@ class SumTree:
         for level in reversed(self._levels):
             children = level.index_select(0, node.squeeze(1))
             sums = children.cumsum(1)
-            # The rest is less than the node, so one of its children is where the sum exceeds it.
+            # The rest is less than the node's weight, so the sum exceeds it at one of its children.
             child = torch.searchsorted(sums, rest, right=True)
             rest = rest - sums.gather(1, child) + children.gather(1, child)
             node = (node << _BRANCHING_BITS) + child
@@ -82,7 +81,7 @@ class SumTree:
             level.zero_()
 
     def levels(self) -> list[Tensor]:
-        """The tensors that `set` writes into, leaves first."""
+        """The tensors that `set` writes to, leaves first."""
         return [*self._levels]
 
     def leaves(self) -> Tensor:
@@ -94,5 +93,5 @@ class SumTree:
         self.set(torch.arange(self.size, device=leaves.device), leaves)
 
     def _units(self, values: Tensor) -> Tensor:
-        # Rounded up, since a weight that is not 0 must not become 0.
+        # Rounded up, so that no positive weight becomes 0.
         return (values.clamp(0.0, LARGEST) / self.unit).ceil().long()

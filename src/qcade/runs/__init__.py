@@ -1,1 +1,1 @@
-"""Run directories: what a training leaves on disk, going on from there, judging its agent."""
+"""Run directories: creating, training, resuming, forking and evaluating runs on disk."""

@@ -1,4 +1,4 @@
-"""Evaluating a run's agent, after or during its training, and keeping the result with the run."""
+"""Evaluating a run's agent, during or after its training, and saving the result in the run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,13 @@ from rich.progress import Progress, TextColumn
 
 from qcade.agent.agent import Agent
 from qcade.checks import check_value
-from qcade.evaluation import (
+from qcade.compute.cores import available_cores
+from qcade.events import Evaluated
+from qcade.files.new_folder import first_free_folder
+from qcade.files.whole import write_json, writing_to
+from qcade.games.opening import open_game
+from qcade.parts import Game
+from qcade.play.evaluation import (
     Evaluation,
     EvaluationProgress,
     Player,
@@ -26,47 +32,42 @@ from qcade.evaluation import (
     evaluation_game,
     random_player,
 )
-from qcade.files.new_folder import first_free_folder
-from qcade.files.whole import write_json, writing_to
-from qcade.games.opening import open_game
-from qcade.machine import available_cores
-from qcade.parts import Game
 from qcade.recipe import Recipe
-from qcade.runs.directory import RunDirectory, open_run
-from qcade.runs.loading import choose_checkpoint, load_agent
+from qcade.runs.layout import RESULT_FILE
+from qcade.runs.loading import load_agent
+from qcade.runs.reading.run import Run, open_run
 from qcade.tape.format import TapeWriter
-from qcade.training.events import Evaluated
-from qcade.training.state import Training
+from qcade.training.parts import Training
 from qcade.types import JSON, Count, Positive, Probability, QcadeError
 
 SECONDS_BETWEEN_LINES = 10.0
-RESULT_FILE = "result.json"
+RESULT_FORMAT = 1
 
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationRequest:
-    """What is wanted of an evaluation."""
+    """The settings of an evaluation."""
 
     episodes: int
-    """Whole games to play."""
+    """Number of whole games to play."""
     epsilon: float
     """Probability of a random action."""
     seed: int
-    """Everything random in the games follows from it."""
+    """Seed of everything random in the games."""
     checkpoint: str
     """newest, best or a frame number."""
     changes: dict[str, JSON]
     """Settings of the game that differ from training."""
     player: Literal["agent", "random"] = "agent"
-    """Who plays: the trained agent, or chance."""
+    """Who plays: the trained agent, or a player whose actions are all random."""
     rom: Path | None = None
-    """Where the run's ROM is now; None to look for it by its checksum."""
+    """Current path of the run's ROM; None to search for it by its checksum."""
 
 
 def evaluate_run(
     run: Path, request: EvaluationRequest, quiet: bool, console: Console
 ) -> tuple[dict[str, JSON], Path]:
-    """Evaluate, write the result into the run's folder, and return both."""
+    """Evaluate a run's agent; return the result and the file in the run that it was written to."""
     check_value(request.episodes, Positive, "--episodes")
     check_value(request.epsilon, Probability, "--epsilon")
     check_value(request.seed, Count, "--seed")
@@ -76,7 +77,7 @@ def evaluate_run(
         game = evaluation_game(recipe.game, request.changes)
         player = _random_player(recipe, game, request.seed)
     else:
-        checkpoint = choose_checkpoint(directory, request.checkpoint)
+        checkpoint = directory.choose_checkpoint(request.checkpoint)
         frames = int(checkpoint.name)
         agent = load_agent(run, checkpoint.name, request.rom)
         recipe = agent.recipe
@@ -89,38 +90,36 @@ def evaluate_run(
     return _write(directory, recipe, frames, evaluation, folder)
 
 
-def evaluate_training(
-    directory: RunDirectory, training: Training, check: Callable[[], None]
-) -> Evaluated:
-    """Evaluate the agent of this instant under its recipe's protocol; training is not touched.
+def evaluate_training(directory: Run, training: Training, check: Callable[[], None]) -> Evaluated:
+    """Evaluate the current agent under its recipe's protocol, without changing the training.
 
-    `check` is called after every decision, and may raise to end it.
+    `check` is called after every decision, and may raise to end the evaluation.
     """
     recipe = training.recipe
-    wanted = recipe.evaluation
+    settings = recipe.evaluation
     weights = {k: v.detach().clone() for k, v in training.learner.network.state_dict().items()}
-    # Another network: evaluating with the one that learns could change what some layers keep.
+    # A copy: evaluating the training network itself could change the state of some layers.
     agent = Agent(recipe, weights, training.actor.actions)
     try:
         evaluation, folder = _evaluate(
             directory,
             training.frames,
-            agent_player(agent, wanted.epsilon, wanted.seed),
+            agent_player(agent, settings.epsilon, settings.seed),
             evaluation_game(recipe.game, {}),
-            wanted.episodes,
-            wanted.seed,
+            settings.episodes,
+            settings.seed,
             lambda progress: check(),
         )
         result, _ = _write(directory, recipe, training.frames, evaluation, folder)
     except QcadeError as error:
-        # A disk that is full ends a run in a way of its own, which saves it first.
+        # The caller handles a full disk itself, and saves the run first.
         raise error.__cause__ if isinstance(error.__cause__, OSError) else error from None
     return Evaluated(
-        training.frames,
-        wanted.episodes,
-        evaluation.count("cut", "stuck"),
-        float(str(result["mean"])),
-        float(str(result["median"])),
+        frames=training.frames,
+        episodes=settings.episodes,
+        cut=evaluation.count("cut", "stuck"),
+        mean=float(str(result["mean"])),
+        median=float(str(result["median"])),
     )
 
 
@@ -133,7 +132,7 @@ def _random_player(recipe: Recipe, game: Game, seed: int) -> Player:
 
 
 def _evaluate(
-    directory: RunDirectory,
+    directory: Run,
     frames: int,
     player: Player,
     game: Game,
@@ -142,18 +141,19 @@ def _evaluate(
     progress: Callable[[EvaluationProgress], None],
 ) -> tuple[Evaluation, Path]:
     now = datetime.datetime.now(datetime.UTC)
-    who = "random" if player.name == "random" else f"{frames:012d}"
+    prefix = "random" if player.name == "random" else f"{frames:012d}"
     with writing_to(directory.evaluations):
-        folder = first_free_folder(directory.evaluations, f"{who}-{now:%Y%m%dT%H%M%S%f}")
+        folder = first_free_folder(directory.evaluations, f"{prefix}-{now:%Y%m%dT%H%M%S%f}")
         with _tape(folder, game, episodes) as tape:
             record = tape.write if tape else lambda event: None
             return evaluate(player, game, episodes, seed, Watcher(progress, record)), folder
 
 
 def _write(
-    directory: RunDirectory, recipe: Recipe, frames: int, evaluation: Evaluation, folder: Path
+    directory: Run, recipe: Recipe, frames: int, evaluation: Evaluation, folder: Path
 ) -> tuple[dict[str, JSON], Path]:
     result: dict[str, JSON] = {
+        "format": RESULT_FORMAT,
         "run": str(directory.path),
         "recipe": recipe.name,
         "checkpoint_frames": frames,
@@ -167,7 +167,7 @@ def _write(
 
 @contextlib.contextmanager
 def _tape(folder: Path, game: Game, episodes: int) -> Iterator[TapeWriter | None]:
-    """The tape of an evaluation, or None where games cannot be replayed."""
+    """Open the tape of an evaluation; None if the game cannot be re-emulated."""
     if not game.is_replayable:
         yield None
         return
@@ -183,7 +183,7 @@ def _tape(folder: Path, game: Game, episodes: int) -> Iterator[TapeWriter | None
 def _showing_progress(
     console: Console, quiet: bool, episodes: int
 ) -> Iterator[Callable[[EvaluationProgress], None]]:
-    """Show a bar in a terminal, and a line now and then elsewhere."""
+    """Show a bar in a terminal, and a line every ten seconds elsewhere."""
     last_line = time.monotonic()
     with Progress(
         *Progress.get_default_columns(),

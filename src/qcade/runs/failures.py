@@ -1,4 +1,4 @@
-"""What a person is told when a run cannot continue, and the traceback that is kept for them."""
+"""Errors of runs that cannot continue, and the tracebacks that are saved for the user."""
 
 from __future__ import annotations
 
@@ -7,27 +7,28 @@ import datetime
 import traceback
 from collections.abc import Sequence
 
-from qcade.runs.directory import RunDirectory
+from qcade.runs.layout import ENVIRONMENT_ERRORS_FILE
+from qcade.runs.reading.run import Run
 from qcade.shell import command_line
 from qcade.types import EnvironmentFailed, NotFinite, RunFailed
 
-ENVIRONMENT_ERRORS_FILE = "environment-errors.log"
-
 
 def environment_failed(
-    failure: EnvironmentFailed, run: RunDirectory, frames: int, options: Sequence[str]
+    failure: EnvironmentFailed, run: Run, frames: int, options: Sequence[str]
 ) -> EnvironmentFailed:
-    """Say which environment failed, at which frame, and how to continue with `options`."""
-    kept = _keep_traceback(failure, run)
+    """Return an error with the environment, the frame, and how to resume with `options`."""
+    traceback_note = _save_traceback(failure, run)
     resume = command_line("resume", run.path, *options)
-    saved = f"everything up to there is saved, and `{resume}` continues"
+    saved = f"everything up to that frame is saved; continue with `{resume}`"
     if not run.frames():
-        saved = "nothing was played yet"
-    return EnvironmentFailed(f"{failure}, at frame {frames:,} of {run.path}; {saved}{kept}")
+        saved = "nothing had been played yet"
+    return EnvironmentFailed(
+        f"{failure}, at frame {frames:,} of {run.path}; {saved}{traceback_note}"
+    )
 
 
-def updates_failed(failure: NotFinite, run: RunDirectory, frames: int) -> RunFailed:
-    """Say which number was not finite, at which frame, and what may help."""
+def updates_failed(failure: NotFinite, run: Run, frames: int) -> RunFailed:
+    """Return an error with the number that was not finite, the frame, and a remedy."""
     saved = run.frames()
     where = f"{failure}; training of {run.path} stopped at frame {frames:,}"
     if not saved:
@@ -39,8 +40,8 @@ def updates_failed(failure: NotFinite, run: RunDirectory, frames: int) -> RunFai
     )
 
 
-def _keep_traceback(failure: EnvironmentFailed, run: RunDirectory) -> str:
-    """Append the environment's own traceback to a file of the run; say where it is."""
+def _save_traceback(failure: EnvironmentFailed, run: Run) -> str:
+    """Append the environment's traceback to a file of the run; return a phrase with its path."""
     if failure.__cause__ is None:
         return ""
     file = run.path / ENVIRONMENT_ERRORS_FILE

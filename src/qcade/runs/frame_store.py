@@ -1,4 +1,4 @@
-"""The replay memory as compressed files, for games that no tape brings back, or for a quick start.
+"""The replay memory as compressed files, for games without a tape, or for a quick resume.
 
 Rows are written once, when a checkpoint is made, in files of at most 64 MB before compression.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,15 +14,13 @@ import lz4.frame
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
-from qcade.checks import shown_value
 from qcade.files.new_folder import make_folder
 from qcade.files.whole import write_whole
 from qcade.replay.frames import FrameRing
-from qcade.types import JSON, QcadeError
+from qcade.runs.reading.checkpoints import rows_in_file
+from qcade.types import QcadeError
 
-FOLDER = "replay"
 MOST_BYTES_A_FILE = 64 * 2**20
-_NAME = re.compile(r"([0-9]{12,18})-([0-9]{12,18})\.lz4")
 
 
 @dataclass
@@ -31,14 +28,14 @@ class FrameStore:
     """The stored rows of one run."""
 
     folder: Path
-    """Where the files are."""
+    """The folder of the files."""
     next_row: int
     """Rows before this one are stored already."""
     checksums: dict[str, str] = field(default_factory=dict)
-    """SHA-256 of every file, by its name `first-next.lz4`."""
+    """SHA-256 of every file, by name: `first-next.lz4`."""
 
-    def save(self, ring: FrameRing) -> dict[str, JSON]:
-        """Store the rows that are new; return every file that the ring needs, for state.json."""
+    def save(self, ring: FrameRing) -> dict[str, str]:
+        """Store the new rows; return the checksum of every file that the ring needs, by name."""
         make_folder(self.folder)
         step = max(1, MOST_BYTES_A_FILE // (ring.environments * ring.height * ring.width))
         oldest = max(ring.oldest_row, 0)
@@ -51,48 +48,29 @@ class FrameStore:
             self.checksums[name] = hashlib.sha256(content).hexdigest()
             row = until
         self.next_row = ring.appended_rows
-        return {name: sha for name, sha in self.checksums.items() if _rows(name)[1] > oldest}
+        return {name: sha for name, sha in self.checksums.items() if rows_in_file(name)[1] > oldest}
 
     def prune(self, needed: set[str]) -> None:
-        """Delete the files that no checkpoint that can be resumed from needs."""
+        """Delete every file that is not in `needed`."""
         for name in list(self.checksums):
             if name not in needed:
                 del self.checksums[name]
         for path in self.folder.glob("*.lz4"):
-            # On Windows a file that somebody reads stays until the next time.
+            # On Windows a file that is being read cannot be deleted; the next call deletes it.
             if path.name not in needed:
                 with contextlib.suppress(OSError):
                     path.unlink()
 
 
-def stored_files(notes: dict[str, JSON]) -> dict[str, str]:
-    """Checksums of the files that a checkpoint needs, by name; none where it stored no frames.
-
-    Raises QcadeError for anything that `FrameStore` does not write: names become paths.
-    """
-    files = notes.get("frames_files") or {}
-    if not isinstance(files, dict):
-        raise QcadeError("the checkpoint does not say which frames it stored")
-    checked: dict[str, str] = {}
-    for name, sha in files.items():
-        if not _NAME.fullmatch(name) or not isinstance(sha, str):
-            raise QcadeError(
-                f"the checkpoint names {shown_value(name)} as a file of stored frames, which is "
-                "not one: its state.json was changed"
-            )
-        checked[name] = sha
-    return checked
-
-
 def load_rows(
     folder: Path, files: dict[str, str], ring: FrameRing, next_row: int, opening_row: int
 ) -> None:
-    """Refill an empty ring up to `next_row`; QcadeError names a file that is missing or damaged."""
+    """Fill an empty ring up to `next_row`; QcadeError names a file that is missing or damaged."""
     # A ring may be larger than the one that was stored.
-    first_stored = min((_rows(name)[0] for name in files), default=next_row)
+    first_stored = min((rows_in_file(name)[0] for name in files), default=next_row)
     ring.start_at(max(opening_row, next_row - ring.rows, first_stored), opening_row)
     for name, sha in sorted(files.items()):
-        first, until = _rows(name)
+        first, until = rows_in_file(name)
         path = folder / name
         try:
             content = path.read_bytes()
@@ -108,9 +86,4 @@ def load_rows(
         if skipped < until - first:
             ring.append_rows({key: value[skipped:] for key, value in rows.items()})
     if ring.appended_rows != next_row:
-        raise QcadeError(f"{folder} lacks rows from {ring.appended_rows:,} to {next_row:,}")
-
-
-def _rows(name: str) -> tuple[int, int]:
-    first, _, until = name.removesuffix(".lz4").partition("-")
-    return int(first), int(until)
+        raise QcadeError(f"{folder} lacks the rows from {ring.appended_rows:,} to {next_row:,}")

@@ -1,22 +1,59 @@
-"""What in a run's folder must be a folder, and what must not."""
+"""The names of all files and folders of a run."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from qcade.runs.frame_store import FOLDER as FRAMES_FOLDER
-from qcade.runs.progress_file import PROGRESS_FILE
 from qcade.tape.format import INDEX_FILE, TAPE_FILE
 from qcade.types import QcadeError
 
-FOLDERS = ("checkpoints", "tensorboard", FRAMES_FOLDER)
-FILES = (PROGRESS_FILE, "metrics.jsonl", TAPE_FILE, INDEX_FILE, "output.log")
+RECIPE_FILE = "recipe.json"
+"""Everything that decides the run."""
+PROVENANCE_FILE = "provenance.json"
+"""The command, time, package versions and machine that created the run."""
+LINEAGE_FILE = "lineage.json"
+"""Of a fork: its parent, and the checkpoint that it started from."""
+METRICS_FILE = "metrics.jsonl"
+"""Episodes, means over updates, and evaluations: one JSON object per line."""
+PROGRESS_FILE = "progress.json"
+"""The progress of the run, replaced every two seconds."""
+OUTPUT_FILE = "output.log"
+"""Output of the run when it trains in the background."""
+ENVIRONMENT_ERRORS_FILE = "environment-errors.log"
+"""Tracebacks of environments that failed."""
+LOCK_FILE = "lock"
+"""Held by the process that writes the run."""
+STOP_REQUEST_FILE = "stop-request"
+"""Created to ask that process to save and stop."""
+RESERVE_FILE = ".reserve"
+"""Disk space that is reserved for the last checkpoint."""
+CHECKPOINTS_FOLDER = "checkpoints"
+"""One folder per checkpoint, named after its frame."""
+FRAMES_FOLDER = "replay"
+"""The replay memory as compressed frames, if it is not restored from the tape."""
+TENSORBOARD_FOLDER = "tensorboard"
+VIDEOS_FOLDER = "videos"
+EVALUATIONS_FOLDER = "evaluations"
+"""One folder per evaluation, with its result and its tape."""
+RESULT_FILE = "result.json"
+"""In the folder of an evaluation: its scores and their protocol."""
+WEIGHTS_FILE = "model.safetensors"
+"""In a checkpoint: weights of the online network."""
+LEARNING_FILE = "optimizer.safetensors"
+"""In a checkpoint: target network, optimizer and random generators."""
+STATE_FILE = "state.json"
+"""In a checkpoint: counters, and the lengths of the logs."""
+CHECKSUMS_FILE = "checksums.json"
+"""In a checkpoint: SHA-256 of its other files."""
+
+FOLDERS = (CHECKPOINTS_FOLDER, TENSORBOARD_FOLDER, FRAMES_FOLDER)
+FILES = (PROGRESS_FILE, METRICS_FILE, TAPE_FILE, INDEX_FILE, OUTPUT_FILE)
 
 
 def check_layout(run_path: Path) -> None:
-    """Check that files and folders are where they belong, before a run touches any of them.
+    """Check, before a run changes anything, that no file is in place of a folder or vice versa.
 
-    Raises QcadeError for what is in the place of another; what is missing is made when needed.
+    Raises QcadeError if one is. Missing files and folders are created when they are needed.
     """
     for name in FOLDERS:
         path = run_path / name

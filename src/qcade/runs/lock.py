@@ -1,4 +1,4 @@
-"""One writer a run: a file lock that the kernel gives back however its process ends."""
+"""One writer per run: a file lock that the kernel releases however its process ends."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import psutil
 
 from qcade.files.json_text import json_text, parse_json_object
 from qcade.files.whole import writing_to
+from qcade.runs.layout import LOCK_FILE, STOP_REQUEST_FILE
 from qcade.shell import command_line
 from qcade.types import QcadeError
 
@@ -24,12 +25,10 @@ if sys.platform == "win32":
 else:
     import fcntl
 
-LOCK_FILE = "lock"
-STOP_REQUEST_FILE = "stop-request"
 CONTENT_BYTES = 512
-"""Written by one call and at one length, so that nobody reads half of it."""
+"""Written in one call and always at this length, so that no process reads part of it."""
 LOCKED_BYTE = 2**30
-"""On Windows a locked byte cannot be read, so one far behind the content is locked."""
+"""On Windows a locked byte cannot be read, so one far beyond the content is locked."""
 LARGEST_PID = 2**31 - 1
 ATTEMPTS = 50
 SECONDS_BETWEEN_ATTEMPTS = 0.02
@@ -40,11 +39,11 @@ class Holder:
     """The process that writes a run."""
 
     pid: int
-    """Its number on its host; 0 if it could not be read."""
+    """Process id on its host; 0 if it could not be read."""
     host: str
     """Name of the machine or container it runs on."""
     started: str
-    """When it took the run, in UTC."""
+    """When it locked the run, in UTC."""
 
     @property
     def is_here(self) -> bool:
@@ -57,19 +56,19 @@ class Holder:
 
 @contextlib.contextmanager
 def hold(run_path: Path) -> Iterator[None]:
-    """Be the only process that writes a run; QcadeError names the one that does already."""
+    """Lock a run for writing; QcadeError names the process that has locked it already."""
     path = run_path / LOCK_FILE
     if path.is_dir():
         raise QcadeError(f"{path} is a folder where a file belongs: move it away")
     with writing_to(run_path):
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     try:
-        # A viewer that asks who holds the lock takes a share of it for an instant.
+        # A viewer that looks for the holder has a shared lock for an instant.
         if not any(_attempts(lambda: _lock(descriptor, path, shared=False))):
             raise being_written(run_path, holder(run_path))
         with writing_to(run_path):
             _write(descriptor)
-            # Whatever was asked of the process before us does not concern this one.
+            # A stop request for the previous process does not concern this one.
             (run_path / STOP_REQUEST_FILE).unlink(missing_ok=True)
         yield
     finally:
@@ -77,21 +76,21 @@ def hold(run_path: Path) -> Iterator[None]:
 
 
 def holder(run_path: Path) -> Holder | None:
-    """Who writes a run now; None if nobody does."""
+    """Return the process that is writing a run; None if there is none."""
     path = run_path / LOCK_FILE
-    found = Holder(0, "unknown", "")
+    latest = Holder(0, "unknown", "")
     for free in _attempts(lambda: _is_free(path)):
         if free:
             return None
-        found = _read(path) or found
-        # Otherwise its writer has just begun, or another viewer is asking at this instant.
-        if found.pid and (not found.is_here or psutil.pid_exists(found.pid)):
-            return found
-    return found
+        latest = _read(path) or latest
+        # Otherwise its writer has just started, or another viewer is looking at this instant.
+        if latest.pid and (not latest.is_here or psutil.pid_exists(latest.pid)):
+            return latest
+    return latest
 
 
 def being_written(run_path: Path, by: Holder | None) -> QcadeError:
-    """What a second writer is told."""
+    """Return the error for a second writer of a run."""
     return QcadeError(
         f"{run_path} is being written by {by or 'another process'}: watch it with "
         f"`{command_line('attach', run_path)}`, or stop it with `{command_line('stop', run_path)}`"

@@ -1,4 +1,4 @@
-"""progress.json: how far a run is, replaced every two seconds, for whoever looks from outside."""
+"""progress.json: the progress of a run for other processes, replaced every two seconds."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
+from qcade.events import Advanced, Event
 from qcade.files.json_text import json_text
 from qcade.files.whole import read_json
+from qcade.runs.layout import PROGRESS_FILE
+from qcade.runs.reading.scores import RecentScores
 from qcade.runs.stopping import Stopped, StopRequest
-from qcade.runs.writers import RecentScores
-from qcade.training.events import Advanced, Event
 from qcade.types import JSON, QcadeError
 
-PROGRESS_FILE = "progress.json"
 PROGRESS_FORMAT = 1
 SECONDS_BETWEEN_WRITES = 2.0
 WRITES_AVERAGED = 16
-"""Frames per second are of the last 30 seconds."""
+"""Frames per second are averaged over the last 30 seconds."""
 
 ProgressState = Literal["starting", "running", "finished", "stopped", "interrupted"]
 
 
 class ProgressFile:
-    """A writer that never makes the run fail: what the disk refuses is left out."""
+    """Writes the progress of a run; a write that fails is skipped and does not end the run."""
 
     def __init__(
         self, path: Path, total_frames: int, frames: int, scores: RecentScores, stop: StopRequest
@@ -39,7 +39,7 @@ class ProgressFile:
         self._replace("running")
 
     def write(self, event: Event) -> None:
-        """Take in where the run is, and replace the file if it is time to."""
+        """Note the progress, and replace the file if two seconds have passed."""
         if isinstance(event, Advanced):
             self._frames, self._updates = event.frames, event.updates
             self._epsilon = event.epsilon
@@ -47,7 +47,7 @@ class ProgressFile:
                 self._replace("running")
 
     def flush(self) -> None:
-        """Nothing here must survive a power cut."""
+        """Do nothing: the file need not survive a power cut."""
 
     def close(self) -> None:
         """Write how the run ended."""
@@ -55,7 +55,7 @@ class ProgressFile:
         if self._frames >= self._total:
             self._replace("finished")
         elif self._stop.is_by_system or isinstance(error, Exception):
-            # Nobody wished this: `qcade resume --all` takes such a run up again.
+            # Not requested by the user: `qcade resume --all` resumes such a run.
             self._replace("interrupted")
         else:
             self._replace("stopped")
@@ -80,7 +80,7 @@ class ProgressFile:
 
 @contextlib.contextmanager
 def starting(run_path: Path, stop: StopRequest) -> Iterator[None]:
-    """Say that a run is being restored, which may take minutes, and how that ended early."""
+    """Write that a run is being restored, which may take minutes, or that this was interrupted."""
     path = run_path / PROGRESS_FILE
     with contextlib.suppress(QcadeError):
         content = read_json(path)

@@ -7,65 +7,67 @@ import time
 from collections import deque
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 from rich.console import Console
 
-from qcade.checks import check_value
-from qcade.files.appended import FilePosition, kept_or_put_aside
+from qcade.events import Advanced, Episode, Event
+from qcade.files.appended import FilePosition, kept_or_set_aside
 from qcade.files.whole import is_disk_full
-from qcade.recipe_json import to_json
+from qcade.recipe.as_json import to_json
 from qcade.runs.checkpoint import prune_checkpoints, save_checkpoint
-from qcade.runs.directory import RunDirectory
-from qcade.runs.frame_store import FOLDER, FrameStore, stored_files
-from qcade.runs.progress_file import PROGRESS_FILE, ProgressFile
+from qcade.runs.frame_store import FrameStore
+from qcade.runs.layout import FRAMES_FOLDER, PROGRESS_FILE
+from qcade.runs.progress_file import ProgressFile
+from qcade.runs.reading.checkpoints import CheckpointState
+from qcade.runs.reading.run import Run
+from qcade.runs.reading.scores import RecentScores
 from qcade.runs.stopping import StopRequest
 from qcade.runs.tensorboard_file import FILE as SCALARS_FILE
 from qcade.runs.tensorboard_file import TensorBoardFile
-from qcade.runs.writers import MetricsFile, RecentScores, Screen, Writer
-from qcade.tape.format import TapePosition, TapeWriter
-from qcade.training.events import Advanced, EpisodeEnded, Event
-from qcade.training.state import Training
-from qcade.types import JSON, Count, QcadeError
+from qcade.runs.writers import MetricsFile, Screen, Writer
+from qcade.tape.format import TapeWriter
+from qcade.training.parts import Training
+from qcade.training.snapshot import take_snapshot
 
 SECONDS_BETWEEN_SPILLS = 2.0
 
 
 class Recorder:
-    """Writes what a training does into its run directory and onto the screen."""
+    """Records a training in its run directory and shows it on the screen."""
 
     def __init__(
         self,
-        directory: RunDirectory,
+        directory: Run,
         training: Training,
         console: Console,
-        notes: dict[str, JSON],
+        state: CheckpointState | None,
         stop: StopRequest,
     ) -> None:
-        """Go on with the logs where the checkpoint whose state.json is `notes` left them."""
+        """Continue the logs from the state of a checkpoint; None starts new ones."""
         recipe = training.recipe
         self.directory, self.training = directory, training
-        self.scores = RecentScores.from_json(notes.get("scores"))
+        self.scores = RecentScores.from_json(None if state is None else state.scores)
         frames, total = training.frames, recipe.total_frames
-        kept = {}
-        for log, path in (
-            ("metrics", directory.metrics_file),
-            ("tensorboard", directory.tensorboard / SCALARS_FILE),
-        ):
-            position = position_in(notes, log)
-            kept[log], aside = kept_or_put_aside(path, position)
-            if kept[log] != position:
-                was = f"what there was is now {aside.name}, and" if aside else "it is gone, and"
-                console.print(
-                    f"{path.name} is not as the checkpoint left it: {was} a new one begins."
-                )
-        self._metrics = MetricsFile(directory.metrics_file, kept["metrics"])
-        self._tensorboard = TensorBoardFile(directory.tensorboard, kept["tensorboard"])
+        start = FilePosition(0, 0)
+        kept_metrics = self._kept_position(
+            directory.metrics_file, start if state is None else state.metrics, console
+        )
+        kept_scalars = self._kept_position(
+            directory.tensorboard / SCALARS_FILE,
+            start if state is None else state.tensorboard,
+            console,
+        )
+        self._metrics = MetricsFile(
+            directory.metrics_file, kept_metrics, _seconds_before(directory, state)
+        )
+        self._tensorboard = TensorBoardFile(directory.tensorboard, kept_scalars)
         self._tape: TapeWriter | None = None
         if recipe.game.is_replayable:
-            tape_kept = tape_position(notes) if "tape" in notes else None
+            kept_tape = None if state is None else state.tape
             protocol = recipe.game.protocol()
             self._tape = TapeWriter(
-                directory.path, recipe.environments, protocol, tape_kept, training.next_row
+                directory.path, recipe.environments, protocol, kept_tape, training.session.next_row
             )
         self._writers: list[Writer] = [
             self._metrics,
@@ -76,33 +78,33 @@ class Recorder:
         ]
         self._frames: FrameStore | None = None
         if recipe.stores_frames:
-            stored = stored_files(notes)
+            stored = {} if state is None else dict(state.stored_frames)
             self._frames = FrameStore(
-                directory.path / FOLDER,
-                training.next_row if stored else training.ring.oldest_row,
+                directory.path / FRAMES_FOLDER,
+                training.session.next_row if stored else training.ring.oldest_row,
                 stored,
             )
             self._files_of_last_two: deque[set[str]] = deque([set(stored)], maxlen=2)
         self._saved_frames = -1
-        self._trouble: OSError | None = None
+        self._write_error: OSError | None = None
         self._next_spill = time.monotonic()
 
     def write(self, event: Event) -> None:
-        """Give an event to every writer; OSError from any, but not before its row is whole."""
-        if isinstance(event, EpisodeEnded):
+        """Pass an event to every writer; an OSError of one is raised once the row is complete."""
+        if isinstance(event, Episode):
             self.scores.add(event.score)
         for writer in self._writers:
             self._attempt(partial(writer.write, event))
         if isinstance(event, Advanced):
-            self._spill_now_and_then()
-            if self._trouble is not None:
-                trouble, self._trouble = self._trouble, None
-                raise trouble
+            self._spill_if_due()
+            if self._write_error is not None:
+                error, self._write_error = self._write_error, None
+                raise error
 
     def last_checkpoint(self) -> list[str]:
-        """Write a checkpoint where hardly any space is left; the options that a resume then needs.
+        """Write a checkpoint to an almost full disk; return the options that a resume then needs.
 
-        Weights come first: if frames do not fit beside them, they are left out.
+        If the stored frames do not fit along with the weights, they are left out.
         """
         try:
             self.checkpoint()
@@ -115,30 +117,31 @@ class Recorder:
         return []
 
     def checkpoint(self, with_frames: bool = True) -> None:
-        """Write a checkpoint of this instant, if there is none yet."""
+        """Write a checkpoint, unless there is one of this frame already."""
         if self._saved_frames == self.training.frames:
             return
         self._metrics.flush()
         self._tensorboard.flush()
         if self._tape is not None:
             self._tape.flush()
-        notes: dict[str, JSON] = {
-            "metrics": [*self._metrics.position],
-            "tensorboard": [*self._tensorboard.position],
-            "scores": self.scores.to_json(),
-            "mean_score": self.scores.mean if self.scores.is_full else None,
-            "recipe": to_json(self.training.recipe),
-        }
-        if self._tape is not None:
-            position = self._tape.position
-            notes["tape"] = [[*position.tape], [*position.index]]
+        snapshot = take_snapshot(self.training)
+        stored: dict[str, str] = {}
         if self._frames is not None and with_frames:
-            files = self._frames.save(self.training.ring)
-            notes["frames_files"] = files
-            self._files_of_last_two.append(set(files))
-        save_checkpoint(
-            self.directory.checkpoints, self.training.frames, self.training.snapshot(), notes
+            stored = self._frames.save(self.training.ring)
+            self._files_of_last_two.append(set(stored))
+        state = CheckpointState(
+            frames=self.training.frames,
+            counters=snapshot.counters,
+            metrics=self._metrics.position,
+            tensorboard=self._tensorboard.position,
+            tape=None if self._tape is None else self._tape.position,
+            stored_frames=stored,
+            scores=self.scores.to_json(),
+            mean_score=self.scores.mean if self.scores.is_full else None,
+            seconds=self._metrics.seconds,
+            recipe=to_json(self.training.recipe),
         )
+        save_checkpoint(self.directory.checkpoints, snapshot, state)
         if self.training.recipe.checkpoints.keep == "few":
             prune_checkpoints(self.directory.checkpoints)
         if self._frames is not None:
@@ -146,14 +149,27 @@ class Recorder:
         self._saved_frames = self.training.frames
 
     def close(self) -> None:
-        """Finish every writer; what a full disk keeps them from is in the last checkpoint."""
+        """Flush and close every writer; errors are ignored, since the last checkpoint is saved."""
         for writer in self._writers:
             with contextlib.suppress(OSError):
                 writer.flush()
             with contextlib.suppress(OSError):
                 writer.close()
 
-    def _spill_now_and_then(self) -> None:
+    @staticmethod
+    def _kept_position(path: Path, position: FilePosition, console: Console) -> FilePosition:
+        """Return how much of a log is kept: up to the checkpoint's position, or nothing."""
+        kept, aside = kept_or_set_aside(path, position)
+        if kept != position:
+            change = (
+                f"does not match the checkpoint: it was renamed to {aside.name}, and"
+                if aside
+                else "is missing:"
+            )
+            console.print(f"{path.name} {change} a new one is started.")
+        return kept
+
+    def _spill_if_due(self) -> None:
         now = time.monotonic()
         if now < self._next_spill:
             return
@@ -167,32 +183,16 @@ class Recorder:
         try:
             action()
         except OSError as error:
-            self._trouble = self._trouble or error
+            self._write_error = self._write_error or error
 
 
-def position_in(notes: dict[str, JSON], log: str) -> FilePosition:
-    """How much of a log, `metrics` or `tensorboard`, belongs to a checkpoint."""
-    return _position(notes.get(log, [0, 0]))
-
-
-def metrics_position(notes: dict[str, JSON]) -> FilePosition:
-    """How much of metrics.jsonl belongs to a checkpoint."""
-    return position_in(notes, "metrics")
-
-
-def tape_position(notes: dict[str, JSON]) -> TapePosition:
-    """How much of the tape belongs to a checkpoint; QcadeError if it has none."""
-    parts = notes.get("tape")
-    if not isinstance(parts, list) or len(parts) != 2:
-        raise QcadeError("the checkpoint does not say how long its tape was")
-    return TapePosition(_position(parts[0]), _position(parts[1]))
-
-
-def _position(data: JSON) -> FilePosition:
-    figures = tuple(data) if isinstance(data, list) else ()
-    try:
-        check_value(figures, tuple[Count, Count], "position")
-    except QcadeError:
-        raise QcadeError("the checkpoint does not say how long its logs were") from None
-    length_bytes, crc = figures
-    return FilePosition(int(str(length_bytes)), int(str(crc)))
+def _seconds_before(run: Run, state: CheckpointState | None) -> float:
+    """Return the training time of a run up to a checkpoint, in seconds."""
+    if state is None:
+        return 0.0
+    if state.seconds is not None:
+        return state.seconds
+    # An earlier qcade wrote it: its log has the time, which started at 0 in every process.
+    reader = run.metrics()
+    reader.read_new()
+    return reader.seconds

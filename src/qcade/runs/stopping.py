@@ -1,7 +1,7 @@
-"""Asking a run to save and stop: by Ctrl-C, by a signal, or by a file from another process.
+"""Requests to save and stop a run: by Ctrl-C, by a signal, or by a file from another process.
 
-SIGTERM comes of shutdowns and schedulers, SIGUSR1 of Slurm before it ends a job, SIGHUP of a
-terminal that is closed.
+Shutdowns and schedulers send SIGTERM, Slurm sends SIGUSR1 before it ends a job, and a terminal
+that is closed sends SIGHUP.
 """
 
 from __future__ import annotations
@@ -16,31 +16,31 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 
-from qcade.runs.lock import STOP_REQUEST_FILE
+from qcade.runs.layout import STOP_REQUEST_FILE
 
-SECONDS_BETWEEN_LOOKS = 0.5
+SECONDS_BETWEEN_CHECKS = 0.5
 
 
 class Stopped(Exception):  # noqa: N818
-    """Somebody asked for a stop where nothing is left to save."""
+    """A stop was requested, and there is nothing to save."""
 
 
 class StopRequest:
-    """Whether somebody wants the run to save and stop; the loop looks between two events."""
+    """A request to save and stop a run, which the training loop checks for between events."""
 
     def __init__(self, run_path: Path) -> None:
         self.is_by_system = False
-        """Whether it came by another signal than SIGINT: a shutdown, a scheduler, a terminal."""
+        """Whether it came by a signal other than SIGINT: from a shutdown, scheduler or terminal."""
         self._file = run_path / STOP_REQUEST_FILE
         self._made = False
-        self._next_look = 0.0
+        self._next_check = 0.0
 
     @property
     def made(self) -> bool:
         """Whether the run should save and stop."""
         now = time.monotonic()
-        if not self._made and now >= self._next_look:
-            self._next_look = now + SECONDS_BETWEEN_LOOKS
+        if not self._made and now >= self._next_check:
+            self._next_check = now + SECONDS_BETWEEN_CHECKS
             # A file works the same on every system; Windows has no signal for this.
             self._made = self._file.exists()
         return self._made
@@ -51,40 +51,40 @@ class StopRequest:
             raise Stopped
 
     def ask(self, number: int, frame: FrameType | None) -> None:
-        """Take a signal as the request; a second interrupt will leave at once."""
+        """Handle a signal as the request; the next SIGINT then quits at once."""
         if number != signal.SIGINT:
-            # A shutdown may give notice twice, and by both signals.
+            # Only the first signal counts: a shutdown may send several, also after Ctrl-C.
             self.is_by_system = self.is_by_system or not self._made
         if number == getattr(signal, "SIGHUP", None):
-            _print_nowhere()
+            _silence_closed_terminal()
         self._made = True
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def _print_nowhere() -> None:
-    """Nobody reads a terminal that was closed, and writing to it would fail."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
+def _silence_closed_terminal() -> None:
+    """Discard what is printed from now on: writing to a closed terminal would fail."""
+    null = os.open(os.devnull, os.O_WRONLY)
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError, AttributeError):
-            # A closed terminal is a terminal no more, but still no file and no pipe.
+            # A closed terminal is no longer a TTY, but still a character device, unlike files.
             if stat.S_ISCHR(os.fstat(stream.fileno()).st_mode):
-                os.dup2(nowhere, stream.fileno())
-    os.close(nowhere)
+                os.dup2(null, stream.fileno())
+    os.close(null)
 
 
 @contextlib.contextmanager
 def stop_requests(run_path: Path) -> Iterator[StopRequest]:
-    """Let the first SIGINT, SIGTERM, SIGUSR1 or SIGHUP ask for a stop; a second SIGINT quits.
+    """Handle the first SIGINT, SIGTERM, SIGUSR1 or SIGHUP as a stop request; a second SIGINT quits.
 
-    SIGHUP, of a terminal that was closed, is left alone where it was to be ignored (nohup).
+    SIGHUP, which a terminal sends when it is closed, stays ignored if it is already (nohup).
     """
     request = StopRequest(run_path)
-    notices = [signal.SIGINT, signal.SIGTERM]
+    signals = [signal.SIGINT, signal.SIGTERM]
     if sys.platform != "win32":
-        notices.append(signal.SIGUSR1)
+        signals.append(signal.SIGUSR1)
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-            notices.append(signal.SIGHUP)
-    before = {number: signal.signal(number, request.ask) for number in notices}
+            signals.append(signal.SIGHUP)
+    before = {number: signal.signal(number, request.ask) for number in signals}
     try:
         yield request
     finally:

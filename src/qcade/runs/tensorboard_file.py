@@ -1,7 +1,7 @@
-"""Scalars for TensorBoard, in a file that is cut and continued like the run's other logs.
+"""Scalars for TensorBoard, in a file that a resume cuts and continues like the other logs.
 
-TensorBoard's own writer has a thread that dies with a traceback when the disk is full, and starts
-another file at every resume.
+TensorBoard's own writer has a thread that dies with a traceback when the disk is full, and it
+starts a new file at every resume.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from tensorboard.compat.proto.event_pb2 import Event as EventRecord
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.record_writer import RecordWriter
 
+from qcade.events import Episode, Evaluated, Event, Updated
 from qcade.files.appended import AppendedFile, FilePosition
-from qcade.training.events import EpisodeEnded, Evaluated, Event, Updated
 
 FILE = "events.out.tfevents.0.qcade"
 FILE_VERSION = "brain.Event:2"
 
 
 class TensorBoardFile:
-    """Scores and means over updates, by emulator frames."""
+    """Writes scores, and means over updates, by emulator frames."""
 
     def __init__(self, folder: Path, kept: FilePosition) -> None:
-        """Go on after `kept`; the rest is of work that was lost."""
+        """Continue after `kept`; the rest belongs to lost work and is cut off."""
         self._file = AppendedFile(folder / FILE, kept)
         self._records = RecordWriter(_Sink(self._file))
         if kept.length_bytes == 0:
@@ -32,7 +32,7 @@ class TensorBoardFile:
 
     def write(self, event: Event) -> None:
         """Add an episode's score or the updates' means."""
-        if isinstance(event, EpisodeEnded):
+        if isinstance(event, Episode):
             values = {
                 "episode/score": event.score,
                 "episode/length_decisions": float(event.length_decisions),
@@ -55,11 +55,11 @@ class TensorBoardFile:
         return self._file.position
 
     def spill(self) -> None:
-        """Give the operating system what is pending."""
+        """Pass pending records to the operating system."""
         self._file.spill()
 
     def flush(self) -> None:
-        """Bring the scalars to the disk."""
+        """Flush the scalars to the disk."""
         self._file.flush()
 
     def close(self) -> None:
@@ -71,7 +71,7 @@ class TensorBoardFile:
 
 
 class _Sink:
-    """What TensorBoard's record format is written to."""
+    """The output file, as TensorBoard's record writer expects it."""
 
     def __init__(self, file: AppendedFile) -> None:
         self._file = file

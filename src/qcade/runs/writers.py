@@ -1,4 +1,4 @@
-"""What is written while a run goes on: metrics.jsonl, TensorBoard, and lines on the screen."""
+"""Writers of a run's events: metrics.jsonl, and a progress bar or lines on the screen."""
 
 from __future__ import annotations
 
@@ -20,96 +20,56 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from qcade.checks import number_or_none
+from qcade.events import Advanced, Episode, Evaluated, Event, Updated
 from qcade.files.appended import AppendedFile, FilePosition
 from qcade.files.json_text import json_text
-from qcade.training.events import Advanced, EpisodeEnded, Evaluated, Event, Updated
-from qcade.types import JSON
+from qcade.runs.reading.metrics import EVENT_NAMES, FORMAT_EVENT, METRICS_FORMAT
+from qcade.runs.reading.scores import RECENT_EPISODES, RecentScores
+from qcade.shell import duration
 
-METRICS_FORMAT = 2
-"""Format 1, up to 8f59885, had no first line that says so."""
-RECENT_EPISODES = 20
 SECONDS_BETWEEN_LINES_ON_TERMINAL = 2.0
 SECONDS_BETWEEN_LINES_ELSEWHERE = 10.0
 
 
-EVENT_NAMES: dict[type[Event], str] = {
-    EpisodeEnded: "episode",
-    Updated: "updates",
-    Evaluated: "evaluation",
-}
-
-
 class Writer(Protocol):
-    """Something that follows a run."""
+    """Receives the events of a run."""
 
     def write(self, event: Event) -> None:
-        """Take an event in."""
+        """Handle an event."""
         ...
 
     def flush(self) -> None:
-        """Bring everything to the disk."""
+        """Flush everything to the disk."""
         ...
 
     def close(self) -> None:
-        """Finish."""
+        """Write what is left, and close."""
         ...
 
 
-class RecentScores:
-    """Mean of the last games and the best of all."""
-
-    def __init__(self) -> None:
-        self._recent: deque[float] = deque(maxlen=RECENT_EPISODES)
-        self.best: float | None = None
-
-    @staticmethod
-    def from_json(data: JSON) -> RecentScores:
-        """Read what `to_json` wrote; none yet if it is nothing of the kind."""
-        scores = RecentScores()
-        recent = data.get("recent") if isinstance(data, dict) else None
-        if isinstance(data, dict) and isinstance(recent, list):
-            numbers = [number_or_none(score) for score in recent]
-            scores._recent.extend(number for number in numbers if number is not None)
-            scores.best = number_or_none(data.get("best"))
-        return scores
-
-    def to_json(self) -> JSON:
-        """The last games and the best score, for a checkpoint."""
-        return {"recent": [*self._recent], "best": self.best}
-
-    def add(self, score: float) -> None:
-        """Take the score of a whole game in."""
-        self._recent.append(score)
-        self.best = score if self.best is None else max(self.best, score)
-
-    @property
-    def mean(self) -> float | None:
-        """Mean of the last 20 games, or None before the first."""
-        return sum(self._recent) / len(self._recent) if self._recent else None
-
-    @property
-    def is_full(self) -> bool:
-        """Whether 20 games are in the mean."""
-        return len(self._recent) == RECENT_EPISODES
-
-
 class MetricsFile:
-    """metrics.jsonl: one event a line, appended; the source of every plot."""
+    """metrics.jsonl: one event per line, appended; the source of every plot."""
 
-    def __init__(self, path: Path, kept: FilePosition) -> None:
-        """Go on after `kept`; the rest is of work that was lost."""
+    def __init__(self, path: Path, kept: FilePosition, seconds: float = 0.0) -> None:
+        """Continue after `kept`, in a run that has trained for `seconds` seconds.
+
+        The rest of the file belongs to lost work and is cut off.
+        """
         self._file = AppendedFile(path, kept)
-        self._name, self._started = path.name, time.monotonic()
+        self._name, self._started = path.name, time.monotonic() - seconds
         if kept.length_bytes == 0:
-            self._append({"event": "format", "format": METRICS_FORMAT})
+            self._append({"event": FORMAT_EVENT, "format": METRICS_FORMAT})
+
+    @property
+    def seconds(self) -> float:
+        """Training time of the run, summed over all its processes."""
+        return round(time.monotonic() - self._started, 3)
 
     def write(self, event: Event) -> None:
         """Append the line of an episode, of updates or of an evaluation."""
-        if isinstance(event, (EpisodeEnded, Updated, Evaluated)):
-            seconds = round(time.monotonic() - self._started, 3)
+        if isinstance(event, (Episode, Updated, Evaluated)):
             kind = EVENT_NAMES[type(event)]
-            self._append({"event": kind, **asdict(event), "seconds": seconds})
+            self._append({"event": kind, **asdict(event), "seconds": self.seconds})
 
     def _append(self, line: dict[str, Any]) -> None:
         self._file.append(json_text(line, self._name).encode() + b"\n")
@@ -120,11 +80,11 @@ class MetricsFile:
         return self._file.position
 
     def spill(self) -> None:
-        """Give the operating system what is pending."""
+        """Pass pending lines to the operating system."""
         self._file.spill()
 
     def flush(self) -> None:
-        """Bring all lines to the disk."""
+        """Flush all lines to the disk."""
         self._file.flush()
 
     def close(self) -> None:
@@ -133,7 +93,7 @@ class MetricsFile:
 
 
 class Screen:
-    """A progress bar in a terminal, a line now and then elsewhere; episodes as they end."""
+    """Shows episodes as they end, and a progress bar in a terminal or a regular line elsewhere."""
 
     def __init__(
         self, console: Console, total_frames: int, frames: int, scores: RecentScores
@@ -162,10 +122,10 @@ class Screen:
         self._progress.start()
 
     def write(self, event: Event) -> None:
-        """Show an event if it is time to."""
-        # A terminal that was closed, or a pipe that nobody reads any more, must not end a run.
+        """Show an event, unless a similar one was shown a moment ago."""
+        # A closed terminal, or a pipe without a reader, must not end a run.
         with contextlib.suppress(OSError):
-            if isinstance(event, EpisodeEnded):
+            if isinstance(event, Episode):
                 self._show_episode(event)
             elif isinstance(event, Evaluated):
                 self._show_evaluation(event)
@@ -173,13 +133,13 @@ class Screen:
                 self._show_progress(event)
 
     def flush(self) -> None:
-        """Nothing is held back."""
+        """Do nothing: the screen is not buffered."""
 
     def close(self) -> None:
-        """Leave the last state on the screen."""
+        """Stop the bar, and leave its last state on the screen."""
         self._progress.stop()
 
-    def _show_episode(self, event: EpisodeEnded) -> None:
+    def _show_episode(self, event: Episode) -> None:
         now = time.monotonic()
         if now - self._last_episode_line < self._episode_line_period_seconds:
             return
@@ -233,14 +193,5 @@ class _TimeLeft(ProgressColumn):
 
 
 def spinner_name(console: Console) -> str:
-    """A spinner of Rich's that the console's encoding has the characters for."""
+    """Return the name of a Rich spinner that the console's encoding can show."""
     return "line" if console.options.ascii_only else "dots"
-
-
-def duration(seconds: float | None) -> str:
-    """Seconds as h:mm:ss or m:ss; a question mark for None."""
-    if seconds is None:
-        return "?"
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

@@ -1,1 +1,1 @@
-"""The tape: all that a run needs to keep of its games, and how they are played again from it."""
+"""The tape: the seeds and actions of a run's games, and how they are re-emulated from it."""

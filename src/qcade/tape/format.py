@@ -1,8 +1,8 @@
-"""The tape: seeds and actions, from which a deterministic emulator brings back every frame.
+"""The tape: seeds and actions, from which a deterministic emulator recreates every frame.
 
-`tape.bin` is a header (magic, length, JSON) and then one row of E bytes for every decision of all
-environments: the actions that led to that row. Row 0 and rows on which an episode opens hold an
-action as well, which the emulators ignored. `tape.index` is JSON lines: seedings and episodes.
+`tape.bin` is a header (magic, length, JSON), followed by one row of E bytes for every decision of
+all environments: the actions that led to that row. Row 0 and rows on which an episode opens hold
+actions too, which the emulators ignored. `tape.index` is JSON lines: seedings and episodes.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 
 from qcade.checks import check_value
-from qcade.files.appended import AppendedFile, FilePosition, put_aside
+from qcade.events import Advanced, Episode, Event, Seeding, Started
+from qcade.files.appended import AppendedFile, FilePosition, set_aside
 from qcade.files.json_text import json_text, parse_json_object
 from qcade.files.versions import check_version
-from qcade.training.events import Advanced, EpisodeEnded, Event, Seeding, Started
 from qcade.types import (
     JSON,
     LARGEST_FLOAT,
@@ -37,51 +37,29 @@ FORMAT_VERSION = 1
 _LENGTH = struct.Struct("<I")
 
 
-@dataclass(frozen=True)
-class RecordedEpisode:
-    """An episode on a tape."""
-
-    episode: int
-    """Number of the episode in the run, from 1."""
-    environment: int
-    """Which of the E environments played it."""
-    first_row: int
-    """Row of its first frame."""
-    length_decisions: int
-    """Decisions from its first frame to its last."""
-    score: float
-    """Sum of raw rewards."""
-    frames_crc: int
-    """CRC-32 of all its frames as the agent saw them."""
-    frames: int
-    """Emulator frames of the run at its end."""
-    epsilon: float
-    """Probability of a random action at its end."""
-
-
-_EPISODE_FIGURES = tuple(item.name for item in dataclasses.fields(RecordedEpisode))
+_EPISODE_FIGURES = tuple(item.name for item in dataclasses.fields(Episode))
 _SEEDING_FIGURES = Seeding._fields
 _FRACTIONS = ("score", "epsilon")
 
 
 @dataclass(frozen=True)
 class Tape:
-    """A tape in memory: a byte a decision."""
+    """A tape in memory, with one byte per decision."""
 
     header: dict[str, JSON]
     """Format, environments and the game's protocol."""
     first_row: int
     """Number of the first row; not 0 where an earlier tape was lost."""
     actions: UInt8Array
-    """uint8 [rows, E]: those that led to row `first_row` and the ones after."""
+    """uint8 [rows, E]: the actions that led to row `first_row` and to each row after it."""
     seedings: tuple[Seeding, ...]
     """In the order of rows."""
-    episodes: tuple[RecordedEpisode, ...]
+    episodes: tuple[Episode, ...]
     """In the order of their ends."""
 
     @property
     def environments(self) -> int:
-        """E"""
+        """The number of environments, E."""
         return int(self.actions.shape[1])
 
     @property
@@ -90,14 +68,14 @@ class Tape:
         return self.first_row + len(self.actions)
 
     def can_play(self, seeding: Seeding) -> bool:
-        """Whether a seeding is one that an emulator of this tape can be given."""
+        """Whether the environment, row and seed of a seeding are possible for this tape."""
         is_inside = 0 <= seeding.environment < self.environments
         return is_inside and self.first_row <= seeding.row and 0 < seeding.seed < 2**31
 
 
 @dataclass(frozen=True)
 class TapePosition:
-    """How much of a tape belongs to a checkpoint."""
+    """Lengths and checksums of a tape's files at a checkpoint."""
 
     tape: FilePosition
     """Of tape.bin."""
@@ -106,7 +84,7 @@ class TapePosition:
 
 
 class TapeWriter:
-    """Appends what a run does; costs a few bytes and a checksum a decision."""
+    """Appends a run's actions, seedings and episodes: a few bytes and a checksum per decision."""
 
     def __init__(
         self,
@@ -116,7 +94,7 @@ class TapeWriter:
         kept: TapePosition | None,
         first_row: int = 0,
     ) -> None:
-        """Go on after `kept` and drop what was recorded after it; a new tape if it is None."""
+        """Continue after `kept` and cut off what was recorded later; None starts a new tape."""
         header = json_text(
             {
                 "format": FORMAT_VERSION,
@@ -126,12 +104,12 @@ class TapeWriter:
             },
             TAPE_FILE,
         ).encode()
-        start = MAGIC + _LENGTH.pack(len(header)) + header
-        nothing = FilePosition(0, 0)
-        self._tape = AppendedFile(folder / TAPE_FILE, kept.tape if kept else nothing)
-        self._index = AppendedFile(folder / INDEX_FILE, kept.index if kept else nothing)
+        header_bytes = MAGIC + _LENGTH.pack(len(header)) + header
+        start_of_file = FilePosition(0, 0)
+        self._tape = AppendedFile(folder / TAPE_FILE, kept.tape if kept else start_of_file)
+        self._index = AppendedFile(folder / INDEX_FILE, kept.index if kept else start_of_file)
         if kept is None:
-            self._tape.append(start)
+            self._tape.append(header_bytes)
 
     def write(self, event: Event) -> None:
         """Record an event."""
@@ -139,21 +117,21 @@ class TapeWriter:
             self._record_row(np.zeros(len(event.seedings), np.uint8), event.seedings)
         elif isinstance(event, Advanced):
             self._record_row(event.actions.astype(np.uint8), event.seedings)
-        elif isinstance(event, EpisodeEnded):
-            self._record_line({"episode": asdict(_recorded(event))})
+        elif isinstance(event, Episode):
+            self._record_line({"episode": asdict(event)})
 
     @property
     def position(self) -> TapePosition:
-        """How long the tape is now."""
+        """The current lengths and checksums of the files."""
         return TapePosition(self._tape.position, self._index.position)
 
     def spill(self) -> None:
-        """Give the operating system what is pending."""
+        """Pass pending records to the operating system."""
         self._tape.spill()
         self._index.spill()
 
     def flush(self) -> None:
-        """Bring the tape to the disk."""
+        """Flush the tape to the disk."""
         self._tape.flush()
         self._index.flush()
 
@@ -171,14 +149,14 @@ class TapeWriter:
         self._index.append(json_text(line, INDEX_FILE).encode() + b"\n")
 
 
-def put_tape_aside(folder: Path) -> None:
-    """Rename a tape that does not fit, so that a new one can begin and nothing is lost."""
+def set_tape_aside(folder: Path) -> None:
+    """Rename a tape, so that a new one can be started and nothing is lost."""
     for name in (TAPE_FILE, INDEX_FILE):
-        put_aside(folder / name)
+        set_aside(folder / name)
 
 
 def read_tape(folder: Path, position: TapePosition | None = None) -> Tape:
-    """Read a tape, up to a checkpoint's position and checked against it, or its whole records.
+    """Read a tape up to `position`, checked against it; None reads all complete records.
 
     Raises QcadeError if a file is missing, shorter than the position, or was changed.
     """
@@ -208,14 +186,14 @@ def read_tape(folder: Path, position: TapePosition | None = None) -> Tape:
     )
     impossible = [seeding for seeding in tape.seedings if not tape.can_play(seeding)]
     if position is not None and impossible:
-        raise QcadeError(f"{index_name} has a seeding that cannot be: {impossible[0]}")
+        raise QcadeError(f"{index_name} has an impossible seeding: {impossible[0]}")
     return tape
 
 
-def episode_from_json(data: JSON, where: str) -> RecordedEpisode:
-    """Read an episode's figures by name; QcadeError, at `where`, names the one that is wrong."""
+def episode_from_json(data: JSON, where: str) -> Episode:
+    """Read an episode from its fields; QcadeError names `where` and the field that is wrong."""
     figures = _figures(data, _EPISODE_FIGURES, where)
-    return RecordedEpisode(**figures)
+    return Episode(**figures)
 
 
 def _seeding_from_json(data: JSON, where: str) -> Seeding:
@@ -249,7 +227,7 @@ def _read(path: Path, expected: FilePosition | None) -> bytes:
         return content
     length, crc = expected
     if len(content) < length:
-        raise QcadeError(f"{path} is cut off: {len(content):,} bytes of {length:,} are left")
+        raise QcadeError(f"{path} is cut off: only {len(content):,} of {length:,} bytes are left")
     if zlib.crc32(content[:length]) != crc:
         raise QcadeError(f"{path} was changed: it does not match the checkpoint's checksum")
     return content[:length]
@@ -268,16 +246,3 @@ def _split(path: Path, content: bytes) -> tuple[dict[str, JSON], bytes]:
         raise QcadeError(f"{path} is not a tape") from None
     check_version(header.get("format"), FORMAT_VERSION, str(path))
     return header, content[start + length :]
-
-
-def _recorded(event: EpisodeEnded) -> RecordedEpisode:
-    return RecordedEpisode(
-        event.episode,
-        event.environment,
-        event.first_row,
-        event.length_decisions,
-        event.score,
-        event.frames_crc,
-        event.frames,
-        event.epsilon,
-    )

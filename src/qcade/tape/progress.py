@@ -1,4 +1,4 @@
-"""A bar on the screen while a tape is played again."""
+"""A progress bar while a tape is re-emulated."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 @contextmanager
 def showing_progress(console: Console, rows: int) -> Iterator[Callable[[int, int], None]]:
-    """Show a bar in a terminal, and give the function that is told: rows played, of how many."""
+    """Show a bar in a terminal; yield the function to call with the rows done and their total."""
     with Progress(
         TextColumn("playing the tape again"),
         BarColumn(bar_width=24),
@@ -22,4 +22,4 @@ def showing_progress(console: Console, rows: int) -> Iterator[Callable[[int, int
         transient=True,
     ) as bar:
         task = bar.add_task("", total=rows)
-        yield lambda played, of: bar.update(task, completed=played, total=of)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -1,4 +1,4 @@
-"""What a recipe's networks, updates and choices of actions take of memory, to the byte almost."""
+"""Predicting the memory of a recipe's networks, updates and acting, almost to the byte."""
 
 from __future__ import annotations
 
@@ -7,46 +7,47 @@ from typing import NamedTuple
 
 import torch
 
+from qcade.agent.learner import loss_of
 from qcade.networks.q_network import QNetwork, build_q_network
-from qcade.parts import Algorithm, HasQValues, Torso
+from qcade.parts import AnyAlgorithm, HasQValues, ReplayAlgorithm, Torso
 from qcade.recipe import OnPolicyRecipe, Recipe, ReplayRecipe
 from qcade.training.peak_memory import META, peak_bytes
-from qcade.types import Batch, Future
+from qcade.types import Batch, Future, Minibatch
 
 MOST_ACTIONS = 18
 ACTIVATION_BYTES_PER_PIXEL = 10
-"""Of the Nature network, for a pixel of a stack: what is assumed of parts that need real tensors
-to tell."""
+"""Activations of the Nature network per pixel of a stack; assumed for parts that cannot be
+measured on the meta device."""
 
 
 class LearningMemory(NamedTuple):
-    """Memory of what learns and acts, in bytes."""
+    """Memory for learning and acting, in bytes."""
 
     weights: int
-    """Of one network."""
+    """Weights of one network."""
     update: int
-    """The most that one update takes: batch, activations and gradients."""
+    """Peak memory of one update: batch, activations and gradients."""
     acting: int
-    """The most that choosing an action in every environment takes."""
+    """Peak memory of choosing an action in every environment."""
 
 
 def learning_memory(recipe: Recipe) -> LearningMemory:
-    """Work out what a recipe's networks take, however large, without building them.
+    """Predict the memory of a recipe's networks, of any size, without allocating them.
 
-    Only parts that cannot do without real tensors are built, and their updates guessed at.
-    RuntimeError if the torso cannot read such frames.
+    If parts need real tensors, the network is built and the memory of updates is only estimated.
+    Raises RuntimeError if the torso cannot process the frames.
     """
     sizes = (recipe.torso, recipe.algorithm, (recipe.stack, *recipe.game.frame_shape))
-    rest = (update_size(recipe), recipe.environments, isinstance(recipe, ReplayRecipe))
+    rest = (update_size(recipe), recipe.environments)
     try:
         return _of_parts(*sizes, *rest)
     except TypeError:
-        # Parts that cannot be hashed, as those of strangers may be.
+        # Third-party parts may not be hashable.
         return _of_parts.__wrapped__(*sizes, *rest)
 
 
 def update_size(recipe: Recipe) -> int:
-    """Transitions an update."""
+    """Transitions per update, rounded up."""
     if isinstance(recipe, ReplayRecipe):
         return recipe.updates.batch_size
     assert isinstance(recipe, OnPolicyRecipe)
@@ -54,32 +55,31 @@ def update_size(recipe: Recipe) -> int:
     return -(-rollouts.decisions * recipe.environments // rollouts.minibatches)
 
 
-# Asked for several times before a run starts.
+# Cached, since it is called several times before a run starts.
 @functools.lru_cache(maxsize=16)
 def _of_parts(
     torso: Torso,
-    algorithm: Algorithm,
+    algorithm: AnyAlgorithm,
     observation: tuple[int, int, int],
     batch: int,
     environments: int,
-    has_next: bool,
 ) -> LearningMemory:
     try:
         with META:
             network = build_q_network(torso, algorithm, observation, MOST_ACTIONS, seed=0)
         return LearningMemory(
             _weight_bytes(network),
-            peak_bytes(lambda: _update(network, algorithm, observation, batch, has_next)),
+            peak_bytes(lambda: _update(network, algorithm, observation, batch)),
             peak_bytes(lambda: _act(network, observation, environments)),
         )
     except Exception:
-        # A stranger's part may want numbers of its tensors, or to put them on a device itself.
+        # A third-party part may read values from its tensors or choose its own device.
         network = build_q_network(torso, algorithm, observation, MOST_ACTIONS, seed=0)
         pixels = observation[0] * observation[1] * observation[2]
-        one = (2 + algorithm.future_steps) * (1 + 4) + ACTIVATION_BYTES_PER_PIXEL
+        per_pixel = (2 + future_steps_of(algorithm)) * (1 + 4) + ACTIVATION_BYTES_PER_PIXEL
         return LearningMemory(
             _weight_bytes(network),
-            batch * pixels * one,
+            batch * pixels * per_pixel,
             environments * pixels * (1 + 4 + ACTIVATION_BYTES_PER_PIXEL),
         )
 
@@ -90,25 +90,14 @@ def _weight_bytes(network: QNetwork) -> int:
 
 def _update(
     network: QNetwork,
-    algorithm: Algorithm,
+    algorithm: AnyAlgorithm,
     observation: tuple[int, int, int],
     batch: int,
-    has_next: bool,
 ) -> None:
     with META:
-        number, reward = torch.zeros(batch, dtype=torch.int64), torch.zeros(batch)
-        s_tm1 = torch.zeros(batch, *observation, dtype=torch.uint8)
-        s_t = torch.zeros_like(s_tm1) if has_next else s_tm1
-        steps, future = algorithm.future_steps, None
-        if steps:
-            future = Future(
-                torch.zeros(batch, steps, dtype=torch.int64),
-                torch.zeros(batch, steps, *observation, dtype=torch.uint8),
-                torch.zeros(batch, steps, dtype=torch.bool),
-            )
-        transitions = Batch(s_tm1, number, reward, torch.zeros_like(reward), s_t, future)
-    # On the meta device any generator will do: nothing is drawn.
-    loss = algorithm.loss(network, network, transitions, torch.Generator())
+        transitions = empty_batch(algorithm, batch, observation)
+    # Nothing is drawn on the meta device, so any generator works.
+    loss = loss_of(algorithm, network, network, transitions, torch.Generator())
     torch.autograd.backward(loss.per_sample.mean())
 
 
@@ -117,3 +106,27 @@ def _act(network: QNetwork, observation: tuple[int, int, int], environments: int
     stacks = torch.zeros(environments, *observation, dtype=torch.uint8, device=META)
     output: HasQValues = network(stacks, torch.Generator())
     output.q_values.argmax(1)
+
+
+def future_steps_of(algorithm: AnyAlgorithm) -> int:
+    """Steps of `Batch.future` that an algorithm needs; 0 for rollout algorithms."""
+    return algorithm.future_steps if isinstance(algorithm, ReplayAlgorithm) else 0
+
+
+def empty_batch(
+    algorithm: AnyAlgorithm, size: int, observation: tuple[int, int, int]
+) -> Batch | Minibatch:
+    """A batch of zeros in the shapes that an algorithm needs, on PyTorch's default device."""
+    observations = torch.zeros(size, *observation, dtype=torch.uint8)
+    actions, numbers = torch.zeros(size, dtype=torch.int64), torch.zeros(size)
+    if not isinstance(algorithm, ReplayAlgorithm):
+        return Minibatch(observations, actions, numbers)
+    steps, future = algorithm.future_steps, None
+    if steps:
+        future = Future(
+            torch.zeros(size, steps, dtype=torch.int64),
+            torch.zeros(size, steps, *observation, dtype=torch.uint8),
+            torch.zeros(size, steps, dtype=torch.bool),
+        )
+    following = torch.zeros_like(observations)
+    return Batch(observations, actions, numbers, torch.zeros_like(numbers), following, future)

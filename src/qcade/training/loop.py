@@ -1,124 +1,195 @@
 """The training loop: emulators play the next step while the learner makes the updates due.
 
-How many updates belong to a decision is fixed by the recipe, and updates see the ring as it was
-when the actions were sent, so a run is deterministic although learning and playing overlap.
+The recipe fixes the number of updates per decision, and updates see the ring as it was when the
+actions were sent. So a run is deterministic, although learning and playing overlap.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
+from typing import NamedTuple
 
-from qcade.recipe import Recipe
-from qcade.replay.frames import no_actions
-from qcade.training.episodes import Episode, EpisodeTracker
-from qcade.training.events import (
+from torch import Tensor
+
+from qcade.agent.actor import Choice
+from qcade.compute.cuda_graph import MutableState
+from qcade.compute.hardware import keep_freed_memory, torch_threads
+from qcade.compute.runners import Plan, Runner, make_runner
+from qcade.events import (
     Advanced,
     CheckpointDue,
-    EpisodeEnded,
+    Episode,
     EvaluationDue,
     Event,
+    Seeding,
     Started,
     Updated,
 )
-from qcade.training.seeding import apply_seedings, seedings_at_start, seedings_due
-from qcade.training.state import Snapshot, Training
+from qcade.play.session import Row
+from qcade.recipe import Recipe
+from qcade.training.parts import Training
+from qcade.training.plan import build_training, planned
+from qcade.training.snapshot import Snapshot, restore
+from qcade.types import NotFinite
 
 METRICS_PERIOD_FRAMES = 10_000
+NO_INPUT = Plan(0, ())
 
 
 def train(recipe: Recipe, snapshot: Snapshot | None = None) -> Iterator[Event]:
-    """Train an agent; yield what happens; nothing is written or printed.
+    """Train an agent and yield events; nothing is written to disk or printed.
 
-    A snapshot goes on with its weights, optimizer and schedules, with an empty memory.
+    A snapshot is continued with its weights, optimizer and schedules, and an empty replay memory.
     """
-    training = Training(recipe, snapshot)
-    try:
+    keep_freed_memory()
+    with planned(recipe) as plan, torch_threads(plan.hardware.threads):
+        training = build_training(plan)
+        if snapshot is not None:
+            restore(training, snapshot)
         yield from run(training)
-    finally:
-        training.close()
 
 
-def run(training: Training) -> Iterator[Event]:
-    """Run to the recipe's last frame; a training whose memory is empty opens its games first.
+def run(training: Training, runners: Runners | None = None) -> Iterator[Event]:
+    """Train up to the recipe's last frame; open the games first if they are not open.
 
-    A row's events end with `Advanced`, then `EvaluationDue` and `CheckpointDue` where they are: a
-    snapshot taken then is whole, and continues as if nothing had happened. So does one that is
-    taken after `EnvironmentFailed`: it holds the actions whose outcome did not arrive.
+    The last events of a row are `Advanced` and, if due, `EvaluationDue` and `CheckpointDue`. A
+    snapshot taken then, or after `EnvironmentFailed`, continues exactly where the run stopped.
     """
-    recipe = training.recipe
-    if not training.games_are_open:
-        yield open_environments(training)
-    while training.frames < recipe.total_frames:
-        frames_before = training.frames
-        if training.sent_actions is None:
-            actions, q_values = training.act()
-            training.environments.send(actions)
-            training.updates.heard(q_values)
-            training.update_all_due()
-            training.sent_actions = actions
-        else:
-            # A snapshot that was taken after a failure of the environments: all but them is done.
-            actions = training.sent_actions
-            training.environments.send(actions)
-        step = training.environments.recv()
-        seedings = seedings_due(
-            step, training.next_row, training.seeded_rows, recipe.environments, recipe.seed
-        )
-        step = apply_seedings(training.environments, step, seedings)
-        ended = training.append(step, actions, seedings)
-        training.decisions += recipe.environments
-        training.sent_actions = None
-        yield from _reports(training, ended, frames_before)
-        epsilon = float(training.epsilons.mean())
-        yield Advanced(training.frames, training.learner.updates, epsilon, actions, seedings)
-        if _passes(recipe.evaluation.period_frames, frames_before, training.frames):
-            yield EvaluationDue(training.frames)
-        if _checkpoint_is_due(training, len(ended), frames_before):
-            yield CheckpointDue(training.frames)
+    runners = runners or make_runners(training)
+    if not training.session.is_open:
+        yield Started(training.frames, open_games(training))
+    while training.frames < training.recipe.total_frames:
+        yield from step(training, runners)
 
 
-def open_environments(training: Training) -> Started:
-    """Open an episode in every environment from new seeds, after what the memory may hold."""
-    recipe = training.recipe
-    if training.sent_actions is not None:
-        # Updates were made for these decisions, whose outcome is lost with the games.
-        training.decisions += len(training.sent_actions)
-        training.sent_actions = None
-    row = training.next_row
-    seedings = seedings_at_start(row, recipe.environments, recipe.seed)
-    if training.ring.is_empty:
-        training.ring.start_at(row, opening_row=row)
-    training.games_are_open = True
-    training.episodes = EpisodeTracker(recipe.environments, row)
-    step = apply_seedings(training.environments, training.environments.reset(), seedings)
-    training.append(step, no_actions(recipe.environments), seedings)
-    return Started(training.frames, seedings)
+def step(training: Training, runners: Runners) -> Iterator[Event]:
+    """Make one decision in every environment, and the updates due with it."""
+    session, source, clock = training.session, training.source, training.clock
+    frames_before = training.frames
+    if session.sent is None:
+        choice = act(training, runners)
+        session.send(choice.actions)
+        # The emulators play while the learner makes these updates.
+        for plans in source.due(clock, choice.q_values):
+            training.learner.set_learning_rate(training.progress)
+            training.metrics.add(make_updates(training, runners, plans), len(plans))
+            clock.updates += len(plans)
+            training.learner.update_target(clock.updates)
+            reset_if_due(training, runners)
+    else:
+        # Restored from a snapshot taken when an environment failed: the updates were already made.
+        session.send(session.sent)
+    row = session.receive(training.run_seeds.when_due)
+    clock.decisions += training.recipe.environments
+    yield from _events(training, row, frames_before)
 
 
-def _reports(training: Training, ended: list[Episode], frames_before: int) -> Iterator[Event]:
-    epsilons = training.epsilons
-    for episode in ended:
-        training.episode_count += 1
-        yield EpisodeEnded(
-            training.frames,
-            training.episode_count,
-            episode.environment,
-            episode.first_row,
-            episode.score,
-            episode.length_decisions,
-            episode.frames_crc,
-            float(epsilons[episode.environment]),
-        )
-    if training.metric_count and _passes(METRICS_PERIOD_FRAMES, frames_before, training.frames):
-        yield Updated(training.frames, training.learner.updates, training.take_metrics())
+def act(training: Training, runners: Runners) -> Choice:
+    """Choose an action in every environment, epsilon-greedily."""
+
+    def q_values() -> Tensor:
+        # A copy, since the next run overwrites them and a rollout keeps them.
+        return runners.value.run([NO_INPUT])["q_values"].clone()
+
+    count, always_values = training.recipe.environments, training.source.needs_q_values
+    return training.actor.choose_by(q_values, count, training.epsilons, always_values)
 
 
-def _checkpoint_is_due(training: Training, episodes_ended: int, frames_before: int) -> bool:
-    checkpoints, episodes = training.recipe.checkpoints, training.episode_count
-    return _passes(checkpoints.period_frames, frames_before, training.frames) or _passes(
-        checkpoints.period_episodes, episodes - episodes_ended, episodes
+def value_newest(training: Training, plan: Plan) -> dict[str, Tensor]:
+    """Compute the Q-values of every environment's newest observation: float32 [E, A]."""
+    return {"q_values": training.actor.q_values(training.ring.newest())}
+
+
+def update(training: Training, plan: Plan) -> dict[str, Tensor]:
+    """Make one gradient update, entirely on the device; return its metrics, 0-d."""
+    batch, sample = training.source.gather(plan)
+    loss = training.learner.update(batch, sample.importance)
+    training.source.update_priorities(sample, loss.priority)
+    return loss.metrics
+
+
+class Runners(NamedTuple):
+    """How acting and updates run on the device: call by call, or captured as CUDA graphs."""
+
+    value: Runner
+    """Runs `value_newest`."""
+    update: Runner
+    """Runs `update`."""
+
+
+def make_runners(training: Training) -> Runners:
+    """Make the runners that suit a run's hardware."""
+    hardware, noise = training.hardware, [training.noise]
+
+    def changed_by_update() -> MutableState:
+        tensors = [*training.learner.mutable_tensors(), *training.source.mutable_tensors()]
+        return MutableState(tensors, noise)
+
+    return Runners(
+        make_runner(partial(value_newest, training), hardware, lambda: MutableState([], noise)),
+        make_runner(partial(update, training), hardware, changed_by_update),
     )
 
 
+def make_updates(training: Training, runners: Runners, plans: list[Plan]) -> dict[str, Tensor]:
+    """Make planned updates; return sums of their metrics, which are valid until the next call."""
+    try:
+        return runners.update.run(plans)
+    except NotFinite as error:
+        number = training.clock.updates + 1
+        raise NotFinite(f"update {number:,} was not made: {error}") from None
+
+
+def reset_if_due(training: Training, runners: Runners) -> None:
+    """Reset weights towards fresh ones if the recipe's resets are due after this update."""
+    resets, updates = training.resets, training.clock.updates
+    if resets is not None and resets.is_due(updates):
+        training.learner.reset(resets, training.fresh_network())
+        training.source.weights_were_reset(updates)
+        runners.update.forget()
+
+
+def open_games(training: Training) -> tuple[Seeding, ...]:
+    """Open an episode in every environment from new seeds, after any rows in the ring."""
+    session = training.session
+    if session.sent is not None:
+        # The updates due with these decisions were made; their outcome is lost.
+        training.clock.decisions += len(session.sent)
+    if training.ring.is_empty:
+        training.ring.start_at(session.next_row, opening_row=session.next_row)
+    return session.open(training.run_seeds.at_start).seedings
+
+
+def _events(training: Training, row: Row, frames_before: int) -> Iterator[Event]:
+    clock, recipe, frames = training.clock, training.recipe, training.frames
+    epsilons = training.epsilons
+    for ended in row.ended:
+        clock.episodes += 1
+        yield Episode(
+            **ended._asdict(),
+            episode=clock.episodes,
+            frames=frames,
+            epsilon=float(epsilons[ended.environment]),
+        )
+    if training.metrics.updates and _passes(METRICS_PERIOD_FRAMES, frames_before, frames):
+        training.require_made_updates()
+        yield Updated(frames, clock.updates, training.metrics.take())
+    yield Advanced(
+        frames=frames,
+        updates=clock.updates,
+        epsilon=float(epsilons.mean()),
+        actions=row.actions,
+        seedings=row.seedings,
+    )
+    if _passes(recipe.evaluation.period_frames, frames_before, frames):
+        yield EvaluationDue(frames)
+    checkpoints, episodes_before = recipe.checkpoints, clock.episodes - len(row.ended)
+    frames_due = _passes(checkpoints.period_frames, frames_before, frames)
+    if frames_due or _passes(checkpoints.period_episodes, episodes_before, clock.episodes):
+        yield CheckpointDue(frames)
+
+
 def _passes(period: int, before: int, after: int) -> bool:
+    """Whether a multiple of `period` is in (before, after]; never if `period` is 0."""
     return period > 0 and after // period > before // period

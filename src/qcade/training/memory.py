@@ -1,4 +1,4 @@
-"""How much memory a run takes, of what, and how its replay memory is stored for that."""
+"""Predicting how much memory a run needs and for what, and choosing how frames are stored."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import torch
 
-from qcade.machine import available_memory_bytes
+from qcade.compute.hardware import available_memory_bytes
 from qcade.recipe import OnPolicyRecipe, Recipe, ReplayRecipe
 from qcade.replay.frames import ring_bytes
 from qcade.replay.storage import StorageKind
@@ -19,50 +19,50 @@ from qcade.training.learning_memory import (
 )
 
 WEIGHT_COPIES = 4
-LEAST_BESIDE_BYTES = 800_000_000
-"""Beside frames and weights, however small the updates: some is left to spare."""
+LEAST_OTHER_BYTES = 800_000_000
+"""At least this much is reserved in addition to frames and weights, as a safety margin."""
 PROCESS_BYTES = 400_000_000
-"""Of Python, PyTorch and qcade themselves: some 370 MB in a training with a small memory."""
+"""For Python, PyTorch and qcade themselves: about 370 MB were measured in a small run."""
 EMULATOR_BYTES = 1_500_000
-"""Of one Atari emulator: 1.3 to 1.45 MB were measured with 65 and 256 of them."""
+"""Per Atari emulator: 1.3 to 1.45 MB were measured with 65 and 256 emulators."""
 TOO_SMALL = "this machine is too small for this recipe"
 
 
 class MemoryPart(NamedTuple):
-    """Something that takes memory."""
+    """One use of memory."""
 
     bytes: int
-    """How much of it."""
+    """Its size."""
     what: str
-    """What it is, for people."""
+    """Human-readable description."""
     advice: str
-    """What takes less."""
+    """How to reduce it."""
 
 
 @dataclass(frozen=True)
 class DeviceMemory:
-    """What a run takes of one device's memory."""
+    """The memory that a run needs on one device."""
 
     device: torch.device
-    """Whose memory."""
+    """The device."""
     parts: tuple[MemoryPart, ...]
-    """What takes it."""
+    """What the memory is used for."""
 
     @property
     def bytes(self) -> int:
-        """All of it."""
+        """The total."""
         return sum(part.bytes for part in self.parts)
 
     @property
     def largest(self) -> MemoryPart:
-        """The part that takes most."""
+        """The largest part."""
         return max(self.parts, key=lambda part: part.bytes)
 
 
 def predict_memory(
     recipe: Recipe, storage: StorageKind, device: torch.device, learning: LearningMemory
 ) -> tuple[DeviceMemory, ...]:
-    """Predict a run's memory on each device it uses, first the one where its frames are."""
+    """Predict a run's memory on each device it uses; the device with the frames comes first."""
     place, frames = memory_device(storage, device), _frames(recipe, storage)
     sampler = frames._replace(bytes=sampler_bytes(recipe))
     weights, learns, plays = _weights(learning), _learning(recipe, learning), _emulators(recipe)
@@ -75,22 +75,21 @@ def predict_memory(
 
 
 def sampler_bytes(recipe: Recipe) -> int:
-    """Predict what the sampler takes, in memory and in a checkpoint, in bytes."""
+    """Predict the size of the sampler in bytes, in memory and in a checkpoint."""
     if not isinstance(recipe, ReplayRecipe):
         return 0
     return recipe.ring_rows * recipe.environments * recipe.replay.sampling.bytes_per_transition
 
 
 def memory_device(storage: StorageKind, device: torch.device) -> torch.device:
-    """Where the frames of a run on `device` are."""
+    """The device that stores the frames of a run on `device`."""
     return device if storage == "raw" else torch.device("cpu")
 
 
 def choose_storage(recipe: Recipe, device: torch.device, weight_bytes: int) -> StorageKind:
-    """Say how the frames of a run are stored; `auto` is raw if that fits into memory free now.
+    """Choose how the frames of a run are stored; `auto` is raw if that fits into free memory.
 
-    What is chosen changes how much memory and time a run takes, and on a processor no bit of what
-    it learns.
+    The choice affects memory and speed; on a CPU it does not change the results.
     """
     if not isinstance(recipe, ReplayRecipe):
         return "raw"
@@ -101,10 +100,10 @@ def choose_storage(recipe: Recipe, device: torch.device, weight_bytes: int) -> S
     return "raw" if raw.bytes <= available_memory_bytes(device) else "compressed"
 
 
-def _on(device: torch.device, fixed: list[MemoryPart], beside: list[MemoryPart]) -> DeviceMemory:
-    left = LEAST_BESIDE_BYTES - sum(part.bytes for part in beside)
+def _on(device: torch.device, fixed: list[MemoryPart], others: list[MemoryPart]) -> DeviceMemory:
+    left = LEAST_OTHER_BYTES - sum(part.bytes for part in others)
     process = MemoryPart(max(left, PROCESS_BYTES), "PyTorch and qcade", TOO_SMALL)
-    return DeviceMemory(device, (*fixed, *beside, process))
+    return DeviceMemory(device, (*fixed, *others, process))
 
 
 def _frames(recipe: Recipe, storage: StorageKind) -> MemoryPart:
@@ -125,7 +124,7 @@ def _weights(learning: LearningMemory) -> MemoryPart:
 
 
 def _learning(recipe: Recipe, learning: LearningMemory) -> list[MemoryPart]:
-    """What updates and actions take: never at once, so the larger of the two."""
+    """Memory of learning and acting, which never run at once: the larger of the two counts."""
     parts = []
     if isinstance(recipe, OnPolicyRecipe):
         rollouts, decisions = recipe.rollouts, recipe.rollouts.decisions * recipe.environments
@@ -134,10 +133,10 @@ def _learning(recipe: Recipe, learning: LearningMemory) -> list[MemoryPart]:
             f"updates of {update_size(recipe):,} decisions",
             "raise rollouts.minibatches or reduce rollouts.decisions",
         )
-        # Values twice, as they came and stacked; place and goal of a decision in every epoch.
-        a_decision = 2 * MOST_ACTIONS * 4 + (rollouts.epochs + 1) * (8 + 8 + 4)
+        # Q-values twice, single and stacked; per epoch, row, environment and return of a decision.
+        bytes_per_decision = 2 * MOST_ACTIONS * 4 + (rollouts.epochs + 1) * (8 + 8 + 4)
         what = f"rollouts of {decisions:,} decisions"
-        parts.append(MemoryPart(decisions * a_decision, what, "reduce rollouts.decisions"))
+        parts.append(MemoryPart(decisions * bytes_per_decision, what, "reduce rollouts.decisions"))
     else:
         size = f"updates.batch_size is {update_size(recipe):,}"
         update = MemoryPart(learning.update, size, "reduce updates.batch_size")

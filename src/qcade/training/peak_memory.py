@@ -1,7 +1,7 @@
-"""The most memory that tensors take at once, worked out without any memory or arithmetic.
+"""The peak memory of tensor computations, predicted without allocating or computing anything.
 
-On PyTorch's meta device tensors have shapes but no contents, so an update of any size can be made
-there in some tenths of a second.
+On PyTorch's meta device tensors have shapes but no contents, so an update of any size takes only a
+few tenths of a second there.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ META = torch.device("meta")
 
 
 def peak_bytes(work: Callable[[], object]) -> int:
-    """Do something with meta tensors; return the most bytes that what it made took at once."""
+    """Run `work` on meta tensors; return the peak bytes of the tensors it created."""
     counting = _Counting()
     with counting:
         work()
@@ -36,7 +36,7 @@ class _Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
-        # What was there before is not counted, also where it comes back as a view.
+        # Tensors that existed before do not count, nor do views of them.
         for given in _tensors(args):
             self._known.add(given.untyped_storage())
         returned = func(*args, **(kwargs or {}))

@@ -1,1 +1,1 @@
-"""Torsos: from stacked frames to feature maps."""
+"""Torsos: they map stacked frames to feature maps."""

@@ -16,19 +16,19 @@ BLOCKS = ((32, 8, 4, 4), (64, 4, 2, 2), (64, 3, 3, 1))
 
 @dataclass(frozen=True)
 class Hadamax(Torso):
-    """Three blocks of two convolutions each whose activations are multiplied, then max-pooled.
+    """Three blocks, each the product of two convolutions' activations, then max-pooled.
 
     Convolutions 32@8x8, 64@4x4 and 64@3x3, all of stride 1, each followed by normalization over
     the channels of each pixel and GELU; max-pooling 4x4 s4, 2x2 s2, 3x3 s1 (Kooi et al. 2025).
     """
 
     def build(self, stack: int, height: int, width: int) -> nn.Module:
-        """Make a module from float [B, S, H, W] to float [B, 64, h, w]; 11x11 for 84x84."""
+        """Build the module: float [B, S, H, W] -> float [B, 64, h, w]; 11x11 for 84x84."""
         inputs = (stack, 32, 64)
         return nn.Sequential(
             *(
-                HadamaxBlock(before, *figures)
-                for before, figures in zip(inputs, BLOCKS, strict=True)
+                HadamaxBlock(in_channels, *sizes)
+                for in_channels, sizes in zip(inputs, BLOCKS, strict=True)
             )
         )
 
@@ -42,7 +42,7 @@ class Branch(nn.Module):
         self.norm = ChannelNorm(channels)
 
     def forward(self, padded: Tensor) -> Tensor:
-        """Map maps that are padded by the kernel's size less 1 to float [B, C, h, w]."""
+        """Map float maps, padded by kernel size - 1, to float [B, C, h, w]."""
         return nn.functional.gelu(self.norm(self.convolution(padded)), approximate="tanh")
 
 
@@ -59,15 +59,15 @@ class HadamaxBlock(nn.Module):
         """Map float [B, C, h, w] to float [B, channels, h / stride, w / stride], rounded up."""
         padded = pad_same(maps, self.kernel, 1)
         product = self.one(padded) * self.other(padded)
-        # Padding must never be the largest.
+        # Padding must never be the maximum.
         pooled = pad_same(product, self.window, self.stride, float("-inf"))
         return nn.functional.max_pool2d(pooled, self.window, self.stride)
 
 
 def pad_same(maps: Tensor, window: int, stride: int, value: float = 0.0) -> Tensor:
-    """Pad so that a window gives size / stride rounded up, as Flax's "SAME" does.
+    """Pad so that the output has size / stride, rounded up, as Flax's "SAME" does.
 
-    Where the padding is odd, right and bottom get one more than left and top.
+    If the padding is odd, right and bottom get one more than left and top.
     """
     height, width = maps.shape[-2:]
     padding = [

@@ -16,17 +16,17 @@ CHANNELS = (16, 32, 32)
 
 @dataclass(frozen=True)
 class Impala(Torso):
-    """Three stages of a convolution, max-pooling and two residual blocks (Espeholt et al. 2018)."""
+    """Three stages of convolution, max-pooling and two residual blocks (Espeholt et al. 2018)."""
 
     width: WidthFactor = 1
-    """Multiplies the channels 16, 32, 32; 2 in BTR, 4 in BBF."""
+    """Factor of the channels 16, 32, 32: 2 in BTR, 4 in BBF."""
     spectral_normalization: bool = False
-    """Whether the residual blocks' kernels are divided by their largest singular value (BTR)."""
+    """Whether the residual blocks use spectral normalization, as in BTR."""
     pooled_side: MapSide | None = None
-    """Side of the square that the maps are max-pooled to at the end; 6 in BTR; None leaves them."""
+    """Side that the final maps are max-pooled to: 6 in BTR; None for no pooling."""
 
     def build(self, stack: int, height: int, width: int) -> nn.Module:
-        """Make a module from float [B, S, H, W] to float [B, 32 * width, h, w]; 11x11 for 84x84."""
+        """Build the module: float [B, S, H, W] -> float [B, 32 * width, h, w]; 11x11 for 84x84."""
         layers: list[nn.Module] = []
         inputs = stack
         for channels in (self.width * channels for channels in CHANNELS):
@@ -44,7 +44,7 @@ class Impala(Torso):
 
 
 class ResidualBlock(nn.Module):
-    """What comes in, plus what two convolutions with a ReLU before each make of it."""
+    """Adds to its input the output of two convolutions, each after a ReLU."""
 
     def __init__(self, channels: int, spectral_normalization: bool) -> None:
         super().__init__()

@@ -19,8 +19,8 @@ class Nature(Torso):
     """The three convolutions of Mnih et al. 2015: 32@8x8 s4, 64@4x4 s2, 64@3x3 s1, ReLU."""
 
     normalization: Literal["none", "channel", "layer"] = "none"
-    """Before each ReLU: over the channels of each pixel (PQN), or over all of a layer (CleanRL)."""
+    """Normalization before each ReLU: over each pixel's channels (PQN) or the layer (CleanRL)."""
 
     def build(self, stack: int, height: int, width: int) -> nn.Module:
-        """Make a module from float [B, S, H, W] to float [B, 64, h, w]; 7x7 for 84x84."""
+        """Build the module: float [B, S, H, W] -> float [B, 64, h, w]; 7x7 for 84x84."""
         return convolutions(CONVOLUTIONS, stack, height, width, self.normalization)

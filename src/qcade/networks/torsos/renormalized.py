@@ -1,4 +1,4 @@
-"""A torso whose maps are brought to [0, 1], so that features and predictions of them compare."""
+"""A torso with features rescaled to [0, 1], so that they can be compared with predictions."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ EPSILON = 1e-5
 
 @dataclass(frozen=True)
 class Renormalized(Torso):
-    """Any torso, all of an observation's maps rescaled to [0, 1] together, as in SPR and BBF."""
+    """Any torso, with each observation's maps jointly rescaled to [0, 1], as in SPR and BBF."""
 
     torso: Torso
-    """What makes the maps."""
+    """The torso whose maps are rescaled."""
 
     def build(self, stack: int, height: int, width: int) -> nn.Module:
-        """Make a module from float [B, S, H, W] to float [B, C, h, w] in [0, 1]."""
+        """Build the module: float [B, S, H, W] -> float [B, C, h, w] in [0, 1]."""
         return nn.Sequential(self.torso.build(stack, height, width), Renormalization())
 
 
@@ -32,9 +32,9 @@ class Renormalization(nn.Module):
 
 
 def renormalize(maps: Tensor) -> Tensor:
-    """Rescale float [B, ...] to [0, 1], each of the B by its own smallest and largest feature.
+    """Rescale float [B, ...] to [0, 1], each entry of B by its smallest and largest feature.
 
-    Schrittwieser et al. 2020. What is the same everywhere becomes 0.
+    As in Schrittwieser et al. 2020. Constant maps become 0.
     """
     dimensions = tuple(range(1, maps.ndim))
     low, high = maps.amin(dimensions, keepdim=True), maps.amax(dimensions, keepdim=True)

@@ -16,11 +16,11 @@ CONVOLUTIONS = ((32, 5, 5), (64, 5, 5))
 
 @dataclass(frozen=True)
 class Small(Torso):
-    """Two convolutions that do not overlap, of van Hasselt et al. 2019: 32@5x5 s5, 64@5x5 s5."""
+    """Two non-overlapping convolutions, as in van Hasselt et al. 2019: 32@5x5 s5, 64@5x5 s5."""
 
     normalization: Literal["none", "channel"] = "none"
-    """Before each ReLU: over the channels of each pixel, as in PQN."""
+    """Normalization before each ReLU: over the channels of each pixel (PQN), or none."""
 
     def build(self, stack: int, height: int, width: int) -> nn.Module:
-        """Make a module from float [B, S, H, W] to float [B, 64, h, w]; 3x3 for 84x84."""
+        """Build the module: float [B, S, H, W] -> float [B, 64, h, w]; 3x3 for 84x84."""
         return convolutions(CONVOLUTIONS, stack, height, width, self.normalization)

@@ -16,10 +16,10 @@ class TutorialTorso(Torso):
     """The tutorial's three convolutions without pooling: 32@8x8, 64@3x3, 64@3x3, ELU."""
 
     strides: tuple[Pixels, Pixels, Pixels] = (4, 2, 2)
-    """Strides; as printed the kernel sizes stand in their place: 8 3 3."""
+    """Strides of the convolutions; the tutorial as printed uses the kernel sizes, 8 3 3."""
 
     def build(self, stack: int, height: int, width: int) -> nn.Module:
-        """Make a module from float [B, S, H, W] to float [B, 64, h, w]; 5x4 for 105x80."""
+        """Build the module: float [B, S, H, W] -> float [B, 64, h, w]; 5x4 for 105x80."""
         first, second, third = self.strides
         return nn.Sequential(
             glorot_uniform(nn.Conv2d(stack, 32, 8, first)),

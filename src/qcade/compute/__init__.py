@@ -1,0 +1,1 @@
+"""Where the computation runs: hardware, its limits, CUDA graphs, and transfers."""

@@ -1,0 +1,1 @@
+"""Playing: the loop over rows that everything shares, and evaluation."""

@@ -1,0 +1,1 @@
+"""Videos of training episodes and of a trained agent: pictures, a strip of figures, encoding."""
