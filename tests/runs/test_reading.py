@@ -132,6 +132,14 @@ def test_everything_of_a_run_can_be_read_and_nothing_is_changed(run: Path) -> No
     assert states[-1].counters.episodes == len(episodes)
     assert states[-1].seconds == pytest.approx(0.0, abs=1_000)
     assert opened.lineage() is None
+    results = opened.evaluation_results()
+    logged = [
+        each.event for each in opened.metrics().read_new() if isinstance(each.event, Evaluated)
+    ]
+    assert [result.mean for result in results] == [event.mean for event in logged]
+    assert [result.checkpoint_frames for result in results] == [400, 800]
+    assert all(len(result.scores) == 2 and result.protocol["episodes"] == 2 for result in results)
+    assert opened.weights("640").keys() == opened.weights().keys()
     assert opened.choose_checkpoint("640").name == "000000000640"
     after = {p: (p.stat().st_mtime_ns, p.stat().st_size) for p in run.rglob("*")}
     assert after == before

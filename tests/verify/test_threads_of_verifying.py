@@ -15,7 +15,7 @@ from qcade.play.session import RunSeeds
 from qcade.recipe import Compute
 from qcade.recipes.dqn import dqn
 from qcade.tape.format import Tape
-from qcade.verify.playing_again import play_again
+from qcade.verify.reemulating import reemulate_tape
 
 
 def test_a_tape_is_played_again_on_all_cores(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -29,7 +29,7 @@ def test_a_tape_is_played_again_on_all_cores(monkeypatch: pytest.MonkeyPatch) ->
     seedings = RunSeeds(recipe.seed, 4).at_start(0, np.ones(4, np.bool_))
     tape = Tape({}, 0, np.zeros((2, 4), np.uint8), seedings, ())
     before, seen = psutil.Process().num_threads(), []
-    played = play_again(
+    played = reemulate_tape(
         recipe, tape, (), 0, lambda row, of: seen.append(psutil.Process().num_threads())
     )
     assert played.next_row == 2

@@ -30,7 +30,7 @@ from qcade.recipes import find_recipe
 from qcade.runs.reading.checkpoints import list_checkpoints
 from qcade.runs.reading.scores import RecentScores
 from qcade.tape.format import Tape
-from qcade.verify.playing_again import play_again
+from qcade.verify.reemulating import reemulate_tape
 from qcade.verify.verifying import Verification, verify_run
 
 from command import qcade, start_qcade
@@ -385,7 +385,7 @@ def test_games_are_not_seeded_but_when_it_is_due() -> None:
     def findings(*changed: Seeding, rows: int = len(actions)) -> tuple[str, ...]:
         header: dict[str, Any] = {}
         tape = Tape(header, 0, actions[:rows].astype(np.uint8), changed, ())
-        return play_again(recipe, tape, (), rows, lambda row, of: None).findings
+        return reemulate_tape(recipe, tape, (), rows, lambda row, of: None).findings
 
     first, second = seedings
     assert findings(first, second) == ()

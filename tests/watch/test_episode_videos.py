@@ -22,7 +22,7 @@ from qcade.tape.format import TapeWriter
 from qcade.training.loop import train
 from qcade.types import FilmedStep
 from qcade.watch.episodes import RecordedRun, read_run
-from qcade.watch.tape_films import replay_each
+from qcade.watch.tape_films import film_each
 
 from command import qcade
 
@@ -56,7 +56,7 @@ def with_game(recipe: ReplayRecipe, **changes: object) -> ReplayRecipe:
 
 
 def replayed(run: RecordedRun) -> dict[int, list[FilmedStep]]:
-    return {e.episode: list(steps) for e, steps in replay_each(run, run.tape.episodes)}
+    return {e.episode: list(steps) for e, steps in film_each(run, run.tape.episodes)}
 
 
 def assert_same_games(run: RecordedRun) -> dict[int, list[FilmedStep]]:

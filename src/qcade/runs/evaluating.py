@@ -35,13 +35,13 @@ from qcade.play.evaluation import (
 from qcade.recipe import Recipe
 from qcade.runs.layout import RESULT_FILE
 from qcade.runs.loading import load_agent
+from qcade.runs.reading.evaluations import RESULT_FORMAT
 from qcade.runs.reading.run import Run, open_run
 from qcade.tape.format import TapeWriter
 from qcade.training.parts import Training
 from qcade.types import JSON, Count, Positive, Probability, QcadeError
 
 SECONDS_BETWEEN_LINES = 10.0
-RESULT_FORMAT = 1
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,6 @@ from pathlib import Path
 from qcade.agent.agent import Agent
 from qcade.compute.hardware import resolve, torch_threads
 from qcade.games.opening import open_game
-from qcade.runs.checkpoint import load_weights
 from qcade.runs.reading.run import open_run
 from qcade.types import QcadeError
 
@@ -25,7 +24,7 @@ def load_agent(
     recipe = directory.recipe()
     # PyTorch's threads do not survive a fork, so no more are started than the run uses.
     with torch_threads(resolve(recipe.compute).threads):
-        weights = load_weights(directory.choose_checkpoint(checkpoint))
+        weights = directory.weights(checkpoint)
         environments = open_game(recipe.game, 1, 0, 1)
         actions = len(environments.action_meanings)
         environments.close()

@@ -10,7 +10,7 @@ from qcade.events import Episode
 from qcade.runs.layout import STATE_FILE
 from qcade.runs.reading.scores import RecentScores
 from qcade.types import JSON
-from qcade.verify.playing_again import PlayedAgain
+from qcade.verify.reemulating import ReemulatedTape
 from qcade.verify.saved_states import SavedState
 
 PHRASES = {
@@ -54,7 +54,7 @@ def episode_findings(
         )
 
 
-def unfinished_findings(state: SavedState, played: PlayedAgain) -> Iterator[str]:
+def unfinished_findings(state: SavedState, played: ReemulatedTape) -> Iterator[str]:
     """Compare the unfinished games of a checkpoint with the re-emulated ones."""
     reemulated: Any = played.unfinished.get(state.next_row - 1)
     if reemulated is None or reemulated == state.state.counters.unfinished:
@@ -86,7 +86,7 @@ def score_findings(
     before: Sequence[Episode],
     expected: Sequence[Episode],
     decisions_before: int,
-    played: PlayedAgain,
+    played: ReemulatedTape,
 ) -> Iterator[str]:
     """Compare the counts and scores of a checkpoint with those of the re-emulated games.
 

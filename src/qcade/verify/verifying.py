@@ -24,7 +24,7 @@ from qcade.verify.comparing import (
     score_findings,
     unfinished_findings,
 )
-from qcade.verify.playing_again import PlayedAgain, as_recorded, play_again
+from qcade.verify.reemulating import ReemulatedTape, as_recorded, reemulate_tape
 from qcade.verify.saved_states import (
     SavedState,
     file_findings,
@@ -116,7 +116,7 @@ def verify_run(path: Path, console: Console, rom: Path | None = None) -> Verific
     own = [state for state in states if state.next_row > tape.first_row]
     settled_row = max((state.next_row - 1 for state in own), default=tape.first_row)
     with showing_progress(console, len(tape.actions)) as progress:
-        played = play_again(
+        played = reemulate_tape(
             recipe,
             tape,
             {state.next_row - 1 for state in own},
@@ -141,7 +141,7 @@ def _compare(
     verification: Verification,
     recipe: Recipe,
     tape: Tape,
-    played: PlayedAgain,
+    played: ReemulatedTape,
     states: Sequence[SavedState],
     metrics: Sequence[Episode] | None,
     settled_row: int,

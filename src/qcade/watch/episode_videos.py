@@ -14,7 +14,7 @@ from qcade.types import FilmedStep, QcadeError, UInt8Array
 from qcade.watch.episodes import RecordedRun, choose, read_run
 from qcade.watch.sizes import Canvas
 from qcade.watch.strips import caption_strip
-from qcade.watch.tape_films import check_score, replay_each, replay_one
+from qcade.watch.tape_films import check_score, film_each, film_one
 from qcade.watch.video_file import VideoFile, pictures_within, video_format
 
 MOST_PANELS = 12
@@ -67,7 +67,7 @@ def film_episodes(
             f"--out out to write them to {Run(path).videos}"
         )
     problems: list[QcadeError] = []
-    for episode, steps in replay_each(run, chosen):
+    for episode, steps in film_each(run, chosen):
         name = f"episode-{episode.episode:06}.mp4"
         file = request.out or Run(path).videos / name
         video, score = _film(run, episode, steps, file, limit, request.overlay)
@@ -121,7 +121,7 @@ class _Panel:
         self.is_over = False
         self.picture: UInt8Array = np.zeros((2, 2, 3), np.uint8)
         self._canvas, self._labelled = canvas, labelled
-        self._pictures = self._played(replay_one(run, episode))
+        self._pictures = self._played(film_one(run, episode))
 
     def advance(self) -> bool:
         """Show the next picture; return False if the episode is over."""

@@ -12,7 +12,7 @@ from qcade.types import JSON, FilmedStep, QcadeError
 from qcade.watch.episodes import RecordedRun
 
 
-class ReplayedStep(NamedTuple):
+class RecordedStep(NamedTuple):
     """A decision of a recorded episode."""
 
     episode: Episode
@@ -34,9 +34,9 @@ def by_segment(
     ]
 
 
-def replay(
+def film_steps(
     run: RecordedRun, seeding: Seeding, episodes: Sequence[Episode]
-) -> Iterator[ReplayedStep]:
+) -> Iterator[RecordedStep]:
     """Re-emulate episodes that follow from one seeding, in order of rows; yield their decisions.
 
     Rows between them are emulated without pictures. Raises QcadeError if an episode does not open
@@ -65,23 +65,23 @@ def replay(
         if owner is not None:
             if step.first:
                 raise _other_game(run, owner, "it ends earlier than recorded")
-            yield ReplayedStep(owner, step)
+            yield RecordedStep(owner, step)
         elif row in boundaries and not step.first:
             raise _other_game(run, boundaries[row], "it does not open and end as recorded")
 
 
-def replay_each(
+def film_each(
     run: RecordedRun, episodes: Sequence[Episode]
 ) -> Iterator[tuple[Episode, Iterator[FilmedStep]]]:
     """Re-emulate episodes one after the other; each must be used up before the next."""
     for seeding, group in by_segment(run, episodes):
-        for episode, steps in groupby(replay(run, seeding, group), lambda each: each.episode):
+        for episode, steps in groupby(film_steps(run, seeding, group), lambda each: each.episode):
             yield episode, (each.step for each in steps)
 
 
-def replay_one(run: RecordedRun, episode: Episode) -> Iterator[FilmedStep]:
+def film_one(run: RecordedRun, episode: Episode) -> Iterator[FilmedStep]:
     """Re-emulate one episode."""
-    for each in replay(run, _seeding_before(run, episode), [episode]):
+    for each in film_steps(run, _seeding_before(run, episode), [episode]):
         yield each.step
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from qcade.files.versions import check_version
 from qcade.files.whole import read_json
@@ -13,10 +14,14 @@ from qcade.recipe.as_json import from_json, game_from_json
 from qcade.recipe.spec import Recipe
 from qcade.runs import layout
 from qcade.runs.reading.checkpoints import choose_checkpoint, list_checkpoints
+from qcade.runs.reading.evaluations import EvaluationResult, read_evaluations
 from qcade.runs.reading.metrics import MetricsReader
 from qcade.runs.reading.present_rom import with_present_rom, with_rom_md5
 from qcade.tape.format import Tape, TapePosition, read_tape
 from qcade.types import JSON, QcadeError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 LINEAGE_FORMAT = 1
 
@@ -119,6 +124,16 @@ class Run:
         if type(frames) is not int or type(keeps_memory) is not bool:
             raise QcadeError(f"{path.name} does not say where the run was forked")
         return Lineage(frames, keeps_memory)
+
+    def evaluation_results(self) -> list[EvaluationResult]:
+        """Read its finished evaluations; QcadeError for one that no version wrote."""
+        return read_evaluations(self.evaluations)
+
+    def weights(self, wanted: str | int = "newest") -> dict[str, Tensor]:
+        """Read the weights of a checkpoint's online network, by name; this loads PyTorch."""
+        from qcade.runs.checkpoint import load_weights
+
+        return load_weights(self.choose_checkpoint(wanted))
 
     def provenance(self) -> dict[str, JSON] | None:
         """Return the content of provenance.json; None if it cannot be read."""

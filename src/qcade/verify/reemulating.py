@@ -18,7 +18,7 @@ from qcade.types import JSON, UInt8Array
 
 
 @dataclass(frozen=True)
-class PlayedAgain:
+class ReemulatedTape:
     """The games that follow from a tape's seeds and actions."""
 
     first_row: int
@@ -40,14 +40,14 @@ class PlayedAgain:
         return max(self.next_row - self.first_row - 1, 0) * self.environments
 
 
-def play_again(
+def reemulate_tape(
     recipe: Recipe,
     tape: Tape,
     rows_of_interest: Collection[int],
     settled_row: int,
     progress: Callable[[int, int], None],
     forked_frames: int = -1,
-) -> PlayedAgain:
+) -> ReemulatedTape:
     """Re-emulate all rows of a tape of the recipe's game.
 
     A run that was killed may have lost the last lines of its index, of rows after `settled_row`:
@@ -74,7 +74,7 @@ def _reemulate_tape(
     settled_row: int,
     progress: Callable[[int, int], None],
     forked_frames: int,
-) -> PlayedAgain:
+) -> ReemulatedTape:
     count, first_row = tape.environments, tape.first_row
     actions, findings = _known_actions(tape, len(session.environments.action_meanings))
     seedings, impossible = _possible_seedings(tape)
@@ -107,11 +107,11 @@ def _reemulate_tape(
         next_row = number + 1
         if number % 256 == 0:
             progress(number - first_row, len(actions))
-    return PlayedAgain(first_row, next_row, count, tuple(episodes), unfinished, tuple(findings))
+    return ReemulatedTape(first_row, next_row, count, tuple(episodes), unfinished, tuple(findings))
 
 
 def as_recorded(
-    played: PlayedAgain, recipe: Recipe, episodes_before: int, decisions_before: int
+    played: ReemulatedTape, recipe: Recipe, episodes_before: int, decisions_before: int
 ) -> tuple[Episode, ...]:
     """Return the episodes as the run must have recorded them, after those of an earlier tape."""
     per_decision = recipe.game.frames_per_decision
