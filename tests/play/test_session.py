@@ -11,7 +11,7 @@ from qcade.games.opening import open_game, try_out
 from qcade.play.session import RunSeeds, Session
 from qcade.replay.frames import FrameRing
 from qcade.tape.reemulation import reemulate
-from qcade.types import BoolArray, IntArray
+from qcade.types import BoolArray, IntArray, TimeStep
 
 SMALL = Catch(cell_pixels=1)
 COUNT = 3
@@ -19,6 +19,11 @@ COUNT = 3
 
 def session_of(ring: FrameRing | None = None, clips_rewards: bool = False) -> Session:
     return Session(open_game(SMALL, COUNT, 5), COUNT, ring, clips_rewards)
+
+
+def assert_same(one: TimeStep, other: TimeStep) -> None:
+    for name in TimeStep._fields:
+        assert np.array_equal(getattr(one, name), getattr(other, name)), name
 
 
 def random_actions(rows: int) -> IntArray:
@@ -58,8 +63,7 @@ def test_recorded_actions_and_seeds_play_the_same_rows() -> None:
     for one, other in zip(played, again, strict=True):
         assert one.number == other.number
         assert one.ended == other.ended
-        for mine, theirs in zip(one.step, other.step, strict=True):
-            assert np.array_equal(mine, theirs)
+        assert_same(one.step, other.step)
 
 
 def test_the_ring_takes_in_rows_from_the_one_that_is_remembered_first() -> None:
@@ -93,8 +97,7 @@ def test_environments_that_were_tried_out_show_the_same_games_once_seeded() -> N
     sessions = [Session(fresh, COUNT), Session(tried, COUNT, latest=latest)]
     rows = [session.open(RunSeeds(7, COUNT).at_start) for session in sessions]
     for actions in random_actions(20):
-        for mine, theirs in zip(rows[0].step, rows[1].step, strict=True):
-            assert np.array_equal(mine, theirs)
+        assert_same(rows[0].step, rows[1].step)
         for session in sessions:
             session.send(actions)
         rows = [session.receive() for session in sessions]
